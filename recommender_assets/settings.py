@@ -1,0 +1,222 @@
+"""Settings of the offline half: one typed struct per section of `config.yaml`."""
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from recommender_serving.engine.config import (
+    EventWeights,
+    RatingScale,
+    StorageSettings,
+    StreamingSettings,
+    read_config,
+    section,
+)
+
+
+class SparkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How Spark is started: master URL, folder with the Delta and Kafka jars, and further Spark properties."""
+
+    master: str = "local[*]"
+    jars_directory: str = ".local/jars/spark"
+    conf: dict[str, str] = {}
+
+
+class HistorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The imported past: its first and last month (`YYYY-MM`, both included). Later ratings are replayed as events."""
+
+    source: Literal["movielens"] = "movielens"
+    first_month: str = "1995-01"
+    last_month: str = "2014-12"
+
+    def __post_init__(self) -> None:
+        for field, value in (("first_month", self.first_month), ("last_month", self.last_month)):
+            _month_start(field, value)
+        if self.first_month > self.last_month:
+            raise ValueError(f"first_month {self.first_month} is later than last_month {self.last_month}")
+
+    @property
+    def start(self) -> dt.datetime:
+        """First instant of the first month, UTC."""
+        return _month_start("first_month", self.first_month)
+
+    @property
+    def end(self) -> dt.datetime:
+        """First instant after the last month, UTC."""
+        last = _month_start("last_month", self.last_month)
+        return (last + dt.timedelta(days=32)).replace(day=1)
+
+
+class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hyper-parameters of the `svd` model: its rating head (SGD) and its ranking head (unconstrained iALS)."""
+
+    factors: int = 100
+    learning_rate: float = 0.01
+    regularization: float = 0.1
+    epochs: int = 60
+    learning_rate_decay: float = 0.97
+    bias_regularization: float = 0.01
+    user_regularization: float = 5.0
+    user_bias_regularization: float = 3.0
+    ranking_regularization: float = 6.0
+    unobserved_weight: float = 0.2
+    ranking_iterations: int = 15
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            self, "factors", "learning_rate", "epochs", "ranking_iterations", "user_regularization", "unobserved_weight"
+        )
+
+
+class NmfSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hyper-parameters of the `nmf` model: its rating head (alternating NNLS) and its non-negative ranking head."""
+
+    factors: int = 50
+    alpha: float = 0.0001
+    beta_loss: Literal["frobenius"] = "frobenius"
+    regularization: float = 5.0
+    iterations: int = 20
+    user_regularization: float = 5.0
+    ranking_regularization: float = 6.0
+    unobserved_weight: float = 0.2
+    ranking_iterations: int = 15
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            self, "factors", "iterations", "ranking_iterations", "user_regularization", "unobserved_weight"
+        )
+
+
+class ModelsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `models`: one entry per algorithm."""
+
+    svd: SvdSettings = SvdSettings()
+    nmf: NmfSettings = NmfSettings()
+
+
+class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seed, share of (user, item) pairs held out, and how many new interactions ask for a retraining."""
+
+    seed: int = 0
+    hold_out_share: float = 0.1
+    retrain_after_interactions: int = 1_000
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "retrain_after_interactions")
+        _require_share(self, "hold_out_share")
+
+
+class FeaturesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Feature selection and reduction: columns kept by mutual information, and the share of dimensions kept of those."""
+
+    selected_columns: int = 65
+    correlation_limit: float = 0.99
+    kept_share: float = 0.33
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "selected_columns")
+        _require_share(self, "correlation_limit", "kept_share")
+
+
+class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a candidate replaces the champion: primary metric, least gain in it, and how far the guardrail may fall."""
+
+    metric: str = "rmse"
+    minimum_gain: float = 0.0
+    guardrail: str = "catalogue_ndcg_at_10"
+    guardrail_drop: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.minimum_gain < 0:
+            raise ValueError(f"minimum_gain must not be negative, got {self.minimum_gain}")
+        _require_share(self, "guardrail_drop")
+
+
+class MlflowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """MLflow: tracking store (empty = sqlite below `storage.root`), experiment, and the port of its UI in the demo."""
+
+    tracking_uri: str = ""
+    experiment: str = "recommender"
+    port: int = 5000
+
+
+class DagsterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Port of the Dagster UI in the demo and the sensors' polling interval in seconds."""
+
+    port: int = 3001
+    sensor_interval_seconds: int = 5
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "sensor_interval_seconds")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the offline half reads from `config.yaml`, validated."""
+
+    storage: StorageSettings
+    ratings: RatingScale
+    weights: EventWeights
+    streaming: StreamingSettings
+    spark: SparkSettings
+    history: HistorySettings
+    models: ModelsSettings
+    training: TrainingSettings
+    features: FeaturesSettings
+    promotion: PromotionSettings
+    mlflow: MlflowSettings
+    dagster: DagsterSettings
+
+    @property
+    def root(self) -> Path:
+        """Folder (absolute) below which tables, models and the champion live."""
+        return Path(self.storage.root).absolute()
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """Where MLflow keeps runs and registered models."""
+        return self.mlflow.tracking_uri or f"sqlite:///{self.root}/mlflow/mlflow.db"
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate `config.yaml` with its `RECOMMENDER__SECTION__KEY` overrides.
+
+    Raises:
+        ConfigError: naming the key's path, the value and what was expected.
+    """
+    config = read_config(path, environ)
+    return Settings(
+        storage=section(config, "storage", StorageSettings),
+        ratings=section(config, "ratings", RatingScale),
+        weights=section(config, "events.weights", EventWeights),
+        streaming=section(config, "streaming", StreamingSettings),
+        spark=section(config, "spark", SparkSettings),
+        history=section(config, "history", HistorySettings),
+        models=section(config, "models", ModelsSettings),
+        training=section(config, "training", TrainingSettings),
+        features=section(config, "features", FeaturesSettings),
+        promotion=section(config, "promotion", PromotionSettings),
+        mlflow=section(config, "mlflow", MlflowSettings),
+        dagster=section(config, "dagster", DagsterSettings),
+    )
+
+
+def _month_start(field: str, value: str) -> dt.datetime:
+    try:
+        return dt.datetime.strptime(value, "%Y-%m").replace(tzinfo=dt.UTC)
+    except ValueError:
+        raise ValueError(f"{field} must be a month like 2014-12, got {value!r}") from None
+
+
+def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not getattr(struct, field) > 0:
+            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
+
+
+def _require_share(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not 0 < getattr(struct, field) < 1:
+            raise ValueError(f"{field} must lie between 0 and 1, got {getattr(struct, field)}")
