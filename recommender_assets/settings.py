@@ -67,7 +67,13 @@ class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         _require_positive(
-            self, "factors", "learning_rate", "epochs", "ranking_iterations", "user_regularization", "unobserved_weight"
+            self,
+            "factors",
+            "learning_rate",
+            "epochs",
+            "ranking_iterations",
+            "user_regularization",
+            "unobserved_weight",
         )
 
 
@@ -110,7 +116,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class FeaturesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Feature selection and reduction: columns kept by mutual information, and the share of dimensions kept of those."""
+    """Feature selection and reduction: columns kept by mutual information, and the share of dimensions kept of them."""
 
     selected_columns: int = 65
     correlation_limit: float = 0.99
