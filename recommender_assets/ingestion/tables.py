@@ -1,0 +1,138 @@
+"""Names, columns and places of all Delta tables; reading them needs no JVM."""
+
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+TableName = Literal[
+    "interactions",
+    "rejected_events",
+    "ingestion_ledger",
+    "interaction_history",
+    "items",
+    "user_profiles",
+    "item_profiles",
+]
+
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+_EVENT = [
+    ("user_id", pa.string()),
+    ("item_id", pa.string()),
+    ("event_type", pa.string()),
+    ("rating", pa.float32()),
+    ("timestamp", _TIMESTAMP),
+    ("event_id", pa.string()),
+    ("event_key", pa.int64()),
+]
+_RECORD = [("topic_id", pa.string()), ("kafka_partition", pa.int32()), ("kafka_offset", pa.int64())]
+_ACTIVITY = [
+    ("interactions", pa.int64()),
+    ("ratings", pa.int64()),
+    ("mean_rating", pa.float64()),
+    ("first_interaction", _TIMESTAMP),
+    ("last_interaction", _TIMESTAMP),
+    ("interactions_7_days", pa.int64()),
+    ("interactions_30_days", pa.int64()),
+    ("as_of", _TIMESTAMP),
+]
+
+SCHEMAS: dict[TableName, pa.Schema] = {
+    "interactions": pa.schema(
+        [*_EVENT, ("ranking_id", pa.string()), ("event_day", pa.date32()), *_RECORD, ("ingested_at", _TIMESTAMP)]
+    ),
+    "rejected_events": pa.schema(
+        [
+            ("key", pa.binary()),
+            ("value", pa.binary()),
+            ("reason", pa.string()),
+            ("detail", pa.string()),
+            *_RECORD,
+            ("kafka_timestamp", _TIMESTAMP),
+            ("ingested_at", _TIMESTAMP),
+        ]
+    ),
+    "ingestion_ledger": pa.schema(
+        [
+            ("generation", pa.string()),
+            ("batch_id", pa.int64()),
+            ("topic", pa.string()),
+            ("topic_id", pa.string()),
+            ("kafka_partition", pa.int32()),
+            ("from_offset", pa.int64()),
+            ("to_offset", pa.int64()),
+            ("read", pa.int64()),
+            ("accepted", pa.int64()),
+            ("duplicate", pa.int64()),
+            ("rejected", pa.int64()),
+            ("lost", pa.int64()),
+            ("status", pa.string()),
+            ("committed_at", _TIMESTAMP),
+        ]
+    ),
+    "interaction_history": pa.schema(_EVENT),
+    "items": pa.schema(
+        [
+            ("item_id", pa.string()),
+            ("title", pa.string()),
+            ("categories", pa.list_(pa.string())),
+            ("year", pa.int32()),
+        ]
+    ),
+    "user_profiles": pa.schema(
+        [("user_id", pa.string()), *_ACTIVITY, ("category_shares", pa.map_(pa.string(), pa.float64()))]
+    ),
+    "item_profiles": pa.schema([("item_id", pa.string()), ("users", pa.int64()), *_ACTIVITY]),
+}
+"""Columns of every table. Times are UTC with microseconds; `to_offset` is the first offset that was not read."""
+
+# delta-rs refuses to read tables with deletion vectors.
+_PROPERTIES = {"delta.enableDeletionVectors": "false"}
+
+
+def table_path(root: Path, name: TableName) -> str:
+    """Where the table `name` lives below the storage root."""
+    return str(root / "tables" / name)
+
+
+def create_tables(root: Path) -> None:
+    """Create every table that does not exist yet; existing ones stay as they are."""
+    for name, schema in SCHEMAS.items():
+        DeltaTable.create(table_path(root, name), schema, mode="ignore", name=name, configuration=_PROPERTIES)
+
+
+def read_table(
+    root: Path,
+    name: TableName,
+    columns: list[str] | None = None,
+    condition: pc.Expression | None = None,
+    version: int | None = None,
+) -> pa.Table:
+    """Read a table with the columns and types of `SCHEMAS`.
+
+    Args:
+        root: the storage root.
+        name: which table.
+        columns: the wanted columns in this order; None = all.
+        condition: keep only rows for which this Arrow expression holds; skips files by their statistics.
+        version: an older version of the table; None = the latest.
+
+    Raises:
+        TableNotFoundError: the table was never created (`recommender init-tables`).
+    """
+    schema = SCHEMAS[name]
+    names = schema.names if columns is None else columns
+    dataset = DeltaTable(table_path(root, name), version=version).to_pyarrow_dataset()
+    wanted = pa.schema([schema.field(column) for column in names])
+    return dataset.to_table(columns=names, filter=condition).cast(wanted)
+
+
+def table_version(root: Path, name: TableName) -> int | None:
+    """Latest version of a table; None when it was never created."""
+    try:
+        return int(DeltaTable(table_path(root, name), without_files=True).version())
+    except TableNotFoundError:
+        return None
