@@ -1,0 +1,206 @@
+"""Loader of `config.yaml`: environment overrides, strict conversion, and the sections both halves share."""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from recommender_serving.engine.yaml_document import YamlError, parse_yaml
+
+T = TypeVar("T")
+
+SECTIONS: frozenset[str] = frozenset(
+    {
+        "api",
+        "champion",
+        "dagster",
+        "evaluation",
+        "events",
+        "features",
+        "history",
+        "mlflow",
+        "models",
+        "promotion",
+        "ratings",
+        "spark",
+        "storage",
+        "streaming",
+        "training",
+    }
+)
+EVENT_SECTIONS: frozenset[str] = frozenset({"weights"})
+OVERRIDE_PREFIX = "RECOMMENDER__"
+
+_AT_PATH = re.compile(r"^(?P<problem>.*?) - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+
+
+class ConfigError(ValueError):
+    """The configuration breaks a rule; the message names the key's path, the value and what was expected."""
+
+
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `storage`: the folder below which tables, models and the champion live."""
+
+    root: str = ".local/data"
+
+    def __post_init__(self) -> None:
+        if not self.root.strip():
+            raise ValueError(f"root must name a folder, got {self.root!r}")
+
+
+class RatingScale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `ratings`: lowest and highest explicit rating, both included."""
+
+    min: float = 0.5
+    max: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.min) and math.isfinite(self.max) and self.min < self.max):
+            raise ValueError(f"min must be a finite number below max, got min {self.min} and max {self.max}")
+
+
+class EventWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `events.weights`: strength of one interaction, greater than 0.
+
+    A rating's strength grows linearly from `lowest_rating` at `ratings.min` to `rating` at `ratings.max`.
+    """
+
+    rating: float = 1.0
+    lowest_rating: float = 0.2
+    view: float = 0.1
+    click: float = 0.2
+    purchase: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            weight = getattr(self, field)
+            if not (math.isfinite(weight) and weight > 0):
+                raise ValueError(f"{field} must be a finite number greater than 0, got {weight}")
+
+
+class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `streaming`: the Kafka topic of events and how it is read in micro-batches."""
+
+    kafka_bootstrap_servers: str = "localhost:9092"
+    topic: str = "user_interactions"
+    partitions: int = 1
+    batch_interval: str = "10 seconds"
+    max_records_per_batch: int = 500_000
+
+    def __post_init__(self) -> None:
+        servers = self.kafka_bootstrap_servers
+        if not all(re.fullmatch(r"\S+:\d{1,5}", server) for server in servers.split(",")):
+            raise ValueError(f"kafka_bootstrap_servers must be host:port[,...], got {servers!r}")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", self.topic) or self.topic in {".", ".."}:
+            raise ValueError(f"topic must be 1-249 characters of A-Z a-z 0-9 . _ -, got {self.topic!r}")
+        if not re.fullmatch(r"[1-9]\d* (millisecond|second|minute|hour)s?", self.batch_interval):
+            raise ValueError(f"batch_interval must be like '10 seconds', got {self.batch_interval!r}")
+        for field in ("partitions", "max_records_per_batch"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+
+
+def read_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Read the file and apply the overrides `RECOMMENDER__SECTION__KEY[__KEY]` of the environment.
+
+    Args:
+        path: the file; else `$RECOMMENDER_CONFIG`, else `config.yaml` in the working directory.
+        environ: the environment, `os.environ` unless given. Names are case-insensitive, values are YAML.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, or a top-level section is unknown or not a mapping.
+    """
+    environ = os.environ if environ is None else environ
+    path = path or Path(environ.get("RECOMMENDER_CONFIG") or "config.yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a readable configuration file, got {error}") from error
+    document = _parsed(str(path), text)
+    config = {} if document is None else document
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections, got {_shown(config)}")
+    for name, value in environ.items():
+        if name.upper().startswith(OVERRIDE_PREFIX):
+            _override(config, name, value)
+    for key, value in config.items():
+        if key not in SECTIONS:
+            raise ConfigError(f"{key}: unknown section, expected one of {', '.join(sorted(SECTIONS))}")
+        if value is not None and not isinstance(value, dict):
+            raise ConfigError(f"{key}: expected a mapping, got {_shown(value)}")
+    for key in config.get("events") or {}:
+        if key not in EVENT_SECTIONS:
+            raise ConfigError(f"events.{key}: unknown key, expected {', '.join(EVENT_SECTIONS)}")
+    return config
+
+
+def section(config: Mapping[str, Any], path: str, type_: type[T]) -> T:
+    """Convert the section at a dotted path, strictly; a section that is left out has its defaults.
+
+    Raises:
+        ConfigError: e.g. `models.svd.factors: expected int, got str 'x'`.
+    """
+    value: Any = config
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else value
+        value = {} if value is None else value
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(path, value, type_, str(error))) from error
+
+
+def _override(config: dict[str, Any], name: str, value: str) -> None:
+    keys = name[len(OVERRIDE_PREFIX) :].split("__")
+    if len(keys) < 2 or not all(keys):
+        raise ConfigError(f"{name}: expected a name like {OVERRIDE_PREFIX}SECTION__KEY, got {name!r}")
+    target = config
+    for depth, key in enumerate(keys[:-1]):
+        found = _existing_key(target, key)
+        target[found] = target.get(found) if target.get(found) is not None else {}
+        target = target[found]
+        if not isinstance(target, dict):
+            inner = ".".join(keys[: depth + 1]).lower()
+            raise ConfigError(f"{name}: expected {inner} to be a mapping, got {_shown(target)}")
+    target[_existing_key(target, keys[-1])] = _parsed(name, value)
+
+
+def _parsed(source: str, text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except YamlError as error:
+        raise ConfigError(f"{source}: expected YAML, got {error}") from error
+
+
+def _existing_key(mapping: Mapping[str, Any], key: str) -> str:
+    return next((found for found in mapping if str(found).lower() == key.lower()), key.lower())
+
+
+def _explain(path: str, value: Any, type_: Any, message: str) -> str:
+    found = _AT_PATH.match(message)
+    problem = found["problem"] if found else message
+    inner = found["path"] if found else ""
+    for name, index in _STEP.findall(inner):
+        value = value[int(index)] if index else value.get(name, value) if isinstance(value, dict) else value
+        type_ = next((field.type for field in _fields(type_) if field.encode_name == name), None)
+    if unknown := _UNKNOWN_FIELD.match(problem):
+        known = ", ".join(field.encode_name for field in _fields(type_))
+        return f"{path}{inner}.{unknown['field']}: unknown key, expected one of {known}"
+    if not problem.startswith("Expected "):
+        return f"{path}{inner}: {problem}"
+    expected = problem.replace("`", "").partition(", got")[0].removeprefix("Expected ")
+    return f"{path}{inner}: expected {expected}, got {_shown(value)}"
+
+
+def _fields(type_: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(type_) if hasattr(type_, "__struct_fields__") else ()
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else f"{type(value).__name__} {value!r}"
