@@ -17,6 +17,25 @@ from recommender_serving.engine.config import (
 )
 
 
+def _month_start(field: str, value: str) -> dt.datetime:
+    try:
+        return dt.datetime.strptime(value, "%Y-%m").replace(tzinfo=dt.UTC)
+    except ValueError:
+        raise ValueError(f"{field} must be a month like 2014-12, got {value!r}") from None
+
+
+def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not getattr(struct, field) > 0:
+            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
+
+
+def _require_share(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not 0 < getattr(struct, field) < 1:
+            raise ValueError(f"{field} must lie between 0 and 1, got {getattr(struct, field)}")
+
+
 class SparkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How Spark is started: master URL, folder with the Delta and Kafka jars, and further Spark properties."""
 
@@ -99,8 +118,8 @@ class NmfSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ModelsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `models`: one entry per algorithm."""
 
-    svd: SvdSettings = SvdSettings()
-    nmf: NmfSettings = NmfSettings()
+    svd: SvdSettings = msgspec.field(default_factory=SvdSettings)
+    nmf: NmfSettings = msgspec.field(default_factory=NmfSettings)
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,22 +226,3 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         mlflow=section(config, "mlflow", MlflowSettings),
         dagster=section(config, "dagster", DagsterSettings),
     )
-
-
-def _month_start(field: str, value: str) -> dt.datetime:
-    try:
-        return dt.datetime.strptime(value, "%Y-%m").replace(tzinfo=dt.UTC)
-    except ValueError:
-        raise ValueError(f"{field} must be a month like 2014-12, got {value!r}") from None
-
-
-def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
-    for field in fields:
-        if not getattr(struct, field) > 0:
-            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
-
-
-def _require_share(struct: msgspec.Struct, *fields: str) -> None:
-    for field in fields:
-        if not 0 < getattr(struct, field) < 1:
-            raise ValueError(f"{field} must lie between 0 and 1, got {getattr(struct, field)}")

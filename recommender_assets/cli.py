@@ -1,0 +1,140 @@
+"""The command `recommender`."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+from recommender_assets.settings import Settings, load_settings
+from recommender_serving.engine.config import ConfigError
+
+P = ParamSpec("P")
+
+
+def settings_or_exit() -> Settings:
+    """The validated settings; a configuration error ends the program with its message."""
+    try:
+        return load_settings()
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def with_clear_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Show an expected failure (broker away, lease held, topic re-created, ...) as one message without a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file.  [default: $RECOMMENDER_CONFIG, else ./config.yaml]",
+)
+def main(config: Path | None) -> None:
+    """Real-time recommendations: Kafka, Spark, Delta Lake, Dagster assets and a Litestar service.
+
+    Every key of the configuration file can be overridden: RECOMMENDER__SECTION__KEY=value.
+    """
+    if config is not None:
+        os.environ["RECOMMENDER_CONFIG"] = str(config.absolute())
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Stop after the live recommendations instead of waiting for Ctrl-C.")
+def demo(*, once: bool) -> None:
+    """Take real ratings through the whole system to live recommendations, on this machine alone.
+
+    The last line is a JSON object with what was measured. What was done stays below .local/; the next run continues it.
+    """
+    from recommender_assets.local.demo import run_demo
+
+    sys.exit(run_demo(settings_or_exit(), once=once))
+
+
+@main.command()
+def doctor() -> None:
+    """Look at Java, jars, ports, broker, tables and champion; say how to mend what is wrong."""
+    from recommender_assets.local.doctor import examine
+
+    all_well = True
+    for finding in examine(settings_or_exit()):
+        all_well &= finding.is_well
+        mark = click.style("ok   ", fg="green") if finding.is_well else click.style("mend ", fg="yellow")
+        click.echo(f"{mark} {finding.subject:<28} {finding.detail}")
+    sys.exit(0 if all_well else 1)
+
+
+@main.command("init-tables")
+@with_clear_errors
+def init_tables() -> None:
+    """Create the Delta tables and the Kafka topic; what exists is left alone."""
+    from recommender_assets.ingestion.tables import create_tables
+    from recommender_assets.local.topic import create_topic
+
+    settings = settings_or_exit()
+    create_tables(settings.root)
+    click.echo(f"tables are in {settings.root}/tables")
+    state = "created" if create_topic(settings) else "was there already"
+    click.echo(f"topic {settings.streaming.topic} on {settings.streaming.kafka_bootstrap_servers}: {state}")
+
+
+@main.command()
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events per second.  [default: no limit]")
+@with_clear_errors
+def replay(rate: float | None) -> None:
+    """Send the ratings that are newer than the imported history to Kafka, in time order."""
+    from recommender_assets.local.replay import replay_ratings
+
+    settings = settings_or_exit()
+    with click.progressbar(length=1, label="events to Kafka", file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        count = replay_ratings(settings, rate, show)
+    click.echo(f"{count:,} events sent to topic {settings.streaming.topic}")
+
+
+@main.command()
+def train() -> None:
+    """Train, evaluate and promote now: one Dagster run of training_job in this process."""
+    _become(Path(sys.executable).with_name("dg"), "launch", "--job", "training_job")
+
+
+@main.command()
+def serve() -> None:
+    """Start the recommendation service (the same as `recommender-serve`)."""
+    _become(Path(sys.executable), "-m", "recommender_serving")
+
+
+@main.command("accept-topic")
+@with_clear_errors
+def accept_topic() -> None:
+    """Go on after the topic was re-created, or after events expired before they were read.
+
+    What was lost is written into the ingestion ledger; nothing is skipped silently.
+    """
+    from recommender_assets.ingestion import topic_position
+
+    click.echo(topic_position.accept_topic(settings_or_exit()))
+
+
+def _become(program: Path, *arguments: str) -> None:
+    os.execv(program, [str(program), *arguments])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from recommender_assets.settings import HistorySettings, load_settings
+from recommender_serving.engine.config import ConfigError
+
+CONFIG = Path(__file__).parents[3] / "config.yaml"
+
+
+def test_the_shipped_configuration_has_the_documented_defaults() -> None:
+    settings = load_settings(CONFIG, {})
+    assert (settings.models.svd.factors, settings.models.svd.learning_rate) == (100, 0.01)
+    assert settings.models.svd.regularization == 0.1
+    assert (settings.models.nmf.factors, settings.models.nmf.alpha) == (50, 0.0001)
+    assert settings.streaming.kafka_bootstrap_servers == "localhost:9092"
+    assert settings.streaming.batch_interval == "10 seconds"
+    assert (settings.dagster.port, settings.mlflow.port) == (3001, 5000)
+
+
+def test_an_environment_variable_overrides_a_key() -> None:
+    settings = load_settings(CONFIG, {"RECOMMENDER__MODELS__SVD__FACTORS": "17"})
+    assert settings.models.svd.factors == 17
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("RECOMMENDER__MODELS__SVD__FACTERS", "3", "models.svd.facters"),
+        ("RECOMMENDER__MODELS__SVD__FACTORS", "many", "models.svd.factors"),
+        ("RECOMMENDER__MODELS__NMF__FACTORS", "0", "factors must be greater than 0"),
+        ("RECOMMENDER__MODELS__NMF__BETA_LOSS", "kullback-leibler", "beta_loss"),
+        ("RECOMMENDER__TRAINING__HOLD_OUT_SHARE", "1.5", "hold_out_share must lie between 0 and 1"),
+        ("RECOMMENDER__TRAINING__RETRAIN_AFTER_INTERACTIONS", "0", "retrain_after_interactions must be greater than 0"),
+        ("RECOMMENDER__PROMOTION__MINIMUM_GAIN", "-1", "minimum_gain must not be negative"),
+        ("RECOMMENDER__HISTORY__FIRST_MONTH", "1995-13", "first_month must be a month like 2014-12"),
+        ("RECOMMENDER__HISTORY__LAST_MONTH", '"1990-01"', "is later than last_month"),
+        ("RECOMMENDER__DAGSTER__SENSOR_INTERVAL_SECONDS", "0", "sensor_interval_seconds must be greater than 0"),
+        ("RECOMMENDER__NOTHING__KEY", "1", "nothing"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_key_and_the_rule(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_settings(CONFIG, {variable: value})
+
+
+@pytest.mark.parametrize(
+    ("last_month", "end"),
+    [("2014-12", dt.datetime(2015, 1, 1, tzinfo=dt.UTC)), ("2015-01", dt.datetime(2015, 2, 1, tzinfo=dt.UTC))],
+)
+def test_history_ends_with_the_last_instant_of_its_last_month(last_month: str, end: dt.datetime) -> None:
+    history = HistorySettings(first_month="1995-01", last_month=last_month)
+    assert history.start == dt.datetime(1995, 1, 1, tzinfo=dt.UTC)
+    assert history.end == end
+
+
+def test_mlflow_keeps_its_store_below_the_storage_root_unless_told_otherwise(tmp_path: Path) -> None:
+    here = load_settings(CONFIG, {"RECOMMENDER__STORAGE__ROOT": str(tmp_path)})
+    assert here.mlflow_tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    elsewhere = load_settings(CONFIG, {"RECOMMENDER__MLFLOW__TRACKING_URI": "http://tracking:5000"})
+    assert elsewhere.mlflow_tracking_uri == "http://tracking:5000"
