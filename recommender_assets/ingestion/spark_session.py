@@ -25,6 +25,7 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
+        "spark.ui.showConsoleProgress": "false",
     }
     if settings.spark.jars_directory:
         conf["spark.jars"] = ",".join(_jars(Path(settings.spark.jars_directory).absolute()))

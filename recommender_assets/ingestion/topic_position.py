@@ -1,0 +1,167 @@
+"""Where the broker stands, compared with the ledger, so that a topic that cannot go on is never read silently."""
+
+from dataclasses import dataclass
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from recommender_assets.ingestion.ledger import (
+    LedgerPosition,
+    LedgerRow,
+    append_rows,
+    ledger_position,
+    remove_uncommitted,
+)
+from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.ingestion.writer_lease import WriterLease
+from recommender_assets.settings import Settings
+
+_TIMEOUT_S = 20.0
+_ADVICE = "nothing was read; if this is wanted, `recommender accept-topic` goes on from what the broker has"
+
+
+class TopicMissingError(RuntimeError):
+    """The topic does not exist."""
+
+
+class TopicReplacedError(RuntimeError):
+    """The topic is not the one that was read before, or has lost records that were read."""
+
+
+class DataExpiredError(RuntimeError):
+    """Records expired before they were read."""
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """First offset that a partition still holds, and the first one that a committed read cannot see yet."""
+
+    low: int
+    high: int
+
+
+def topic_id(bootstrap: str, topic: str) -> str:
+    """The broker's id of a topic; it changes when the topic is created anew.
+
+    Raises:
+        TopicMissingError: there is no such topic.
+    """
+    return _describe(AdminClient({"bootstrap.servers": bootstrap}), topic)[0]
+
+
+def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
+    """Low and high (last stable) offset of each partition.
+
+    Raises:
+        TopicMissingError: there is no such topic.
+    """
+    client = AdminClient({"bootstrap.servers": bootstrap})
+    return _watermarks(client, topic, _describe(client, topic)[1])
+
+
+def starting_offsets(settings: Settings, position: LedgerPosition) -> tuple[str, dict[int, int], dict[int, int]]:
+    """Topic id, and for each partition where to start and where the topic ends now.
+
+    A partition that the ledger does not know starts at the first record it holds.
+
+    Raises:
+        TopicMissingError: the topic does not exist.
+        TopicReplacedError: the topic was created anew, or is shorter than what was read.
+        DataExpiredError: records after the ledger's position are gone.
+    """
+    client = AdminClient({"bootstrap.servers": settings.streaming.kafka_bootstrap_servers})
+    current_id, partitions = _describe(client, position.topic)
+    marks = _watermarks(client, position.topic, partitions)
+    verify_position(position, current_id, marks)
+    starts = {partition: position.next_offsets.get(partition, mark.low) for partition, mark in marks.items()}
+    return current_id, starts, {partition: mark.high for partition, mark in marks.items()}
+
+
+def verify_position(position: LedgerPosition, current_id: str, marks: dict[int, Watermarks]) -> None:
+    """Refuse to go on from `position` when the topic cannot continue it.
+
+    Raises:
+        TopicReplacedError: another topic id, or an end before the position.
+        DataExpiredError: a partition begins after the position.
+    """
+    if not position.topic_id:
+        return
+    if position.topic_id != current_id:
+        raise TopicReplacedError(
+            f"topic {position.topic} was created anew: its id is {current_id}, the ledger was reading "
+            f"{position.topic_id}; {_ADVICE}"
+        )
+    for partition, offset in sorted(position.next_offsets.items()):
+        mark = marks[partition]
+        where = f"topic {position.topic}, partition {partition}"
+        if mark.high < offset:
+            raise TopicReplacedError(
+                f"{where} ends at offset {mark.high}, but was read up to offset {offset}: the broker has lost "
+                "records; restore it, or create the topic anew"
+            )
+        if mark.low > offset:
+            raise DataExpiredError(
+                f"{where}: offsets {offset} to {mark.low - 1} expired before they were read; {_ADVICE}"
+            )
+
+
+def accept_topic(settings: Settings) -> str:
+    """Agree to go on from what the broker has, and write into the ledger what is lost by that.
+
+    Raises:
+        TopicMissingError: the topic does not exist.
+        WriterBusyError: an ingestion is running.
+
+    Returns:
+        A sentence that says what was written.
+    """
+    topic, bootstrap = settings.streaming.topic, settings.streaming.kafka_bootstrap_servers
+    create_tables(settings.root)
+    with WriterLease(settings.root, "accept-topic"):
+        position = ledger_position(settings.root, topic)
+        client = AdminClient({"bootstrap.servers": bootstrap})
+        current_id, partitions = _describe(client, topic)
+        rows = acceptance_rows(position, current_id, _watermarks(client, topic, partitions))
+        if not rows:
+            return f"topic {topic} continues what was read; nothing to accept"
+        remove_uncommitted(settings.root)
+        append_rows(settings.root, topic, current_id, rows)
+    lost = sum(row.lost for row in rows)
+    starts = ", ".join(f"partition {row.kafka_partition} from offset {row.to_offset}" for row in rows)
+    return f"topic {topic} ({current_id}) accepted: {starts}; {lost} records are written down as lost"
+
+
+def acceptance_rows(position: LedgerPosition, current_id: str, marks: dict[int, Watermarks]) -> list[LedgerRow]:
+    """Ledger rows that make `position` continue with the topic as it is now; none when it does already.
+
+    How many unread records a deleted topic held cannot be known, so only expired ranges count as lost.
+    """
+    if position.topic_id != current_id:
+        return [LedgerRow(p, mark.low, mark.low, status="accepted") for p, mark in marks.items()]
+    return [
+        LedgerRow(partition, offset, marks[partition].low, lost=marks[partition].low - offset, status="lost")
+        for partition, offset in position.next_offsets.items()
+        if marks[partition].low > offset
+    ]
+
+
+def _describe(client: AdminClient, topic: str) -> tuple[str, list[int]]:
+    try:
+        description = client.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[topic].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise TopicMissingError(f"topic {topic} does not exist; `recommender init-tables` creates it") from None
+        raise
+    return str(description.topic_id), [partition.id for partition in description.partitions]
+
+
+def _watermarks(client: AdminClient, topic: str, partitions: list[int]) -> dict[int, Watermarks]:
+    earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    lows, highs = (_offsets(client, topic, partitions, spec) for spec in (earliest, latest))
+    return {partition: Watermarks(lows[partition], highs[partition]) for partition in partitions}
+
+
+def _offsets(client: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, int]:
+    wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+    futures = client.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S)
+    return {partition.partition: int(future.result().offset) for partition, future in futures.items()}
