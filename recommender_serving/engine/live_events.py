@@ -1,0 +1,200 @@
+"""Events after a model's position, per user, and what a user has observed when they are added to the model's past.
+
+The merge gives what a rebuild from all events would give: the same latest events, the same removals, a `forget`
+by position, and the first offset of events with equal id and time stamp.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender_serving.engine.events import TYPE_CODES, Event
+from recommender_serving.engine.factor_model import FactorModel
+from recommender_serving.engine.history import History, latest_events, observe
+
+
+class LiveEvent(NamedTuple):
+    """An event and the Kafka record that held it."""
+
+    event: Event
+    partition: int
+    offset: int
+
+
+def _place(live: LiveEvent) -> tuple[int, int]:
+    return live.partition, live.offset
+
+
+class LiveEvents:
+    """Events at or after a start position; applying a record again changes nothing.
+
+    Args:
+        start: partition -> first offset that is kept; a partition that is not named is kept whole.
+    """
+
+    def __init__(self, start: Mapping[int, int]) -> None:
+        self._start = dict(start)
+        self._by_user: dict[str, list[LiveEvent]] = {}
+        self._versions: dict[str, int] = {}
+        self._changes = 0
+        self._borrowed: set[str] = set()
+
+    def apply(self, event: Event, partition: int, offset: int) -> None:
+        """Add the event of one record; records may come in any order."""
+        if self._borrowed:
+            self._own(next(iter(self._borrowed)))
+        if offset < self._start.get(partition, 0):
+            return
+        self._own(event.user_id)
+        of_user = self._by_user.setdefault(event.user_id, [])
+        place = (partition, offset)
+        position = bisect_left(of_user, place, key=_place)
+        if position < len(of_user) and _place(of_user[position]) == place:
+            return
+        of_user.insert(position, LiveEvent(event, partition, offset))
+        self._changes += 1
+        self._versions[event.user_id] = self._changes
+
+    def version(self, user_id: str) -> int:
+        """A number that grows whenever the user gets an event; 0 without any.
+
+        A store made by `trimmed` continues the count: together with the model's version it names one state.
+        """
+        return self._versions.get(user_id, 0)
+
+    def of_user(self, user_id: str) -> Sequence[LiveEvent]:
+        """The user's events, ordered by (partition, offset)."""
+        self._own(user_id)
+        return self._by_user.get(user_id, ())
+
+    def trimmed(self, start: Mapping[int, int]) -> "LiveEvents":
+        """A new store with only the offsets at or after `start`, for a model that holds the earlier ones.
+
+        It takes a few microseconds per thousand users, so it may run beside the event loop: users are looked
+        through when they are next asked for, and one more with every event. This store must not change afterwards.
+        """
+        kept = LiveEvents(self._start)
+        for partition, offset in start.items():
+            kept._start[partition] = max(offset, self._start.get(partition, 0))
+        kept._by_user = self._by_user.copy()
+        kept._versions = self._versions.copy()
+        kept._changes = self._changes
+        kept._borrowed = set(kept._by_user)
+        return kept
+
+    def _own(self, user_id: str) -> None:
+        """Replace a list that is shared with the store before by a copy without what lies before the start."""
+        if user_id not in self._borrowed:
+            return
+        self._borrowed.discard(user_id)
+        later = [live for live in self._by_user[user_id] if live.offset >= self._start.get(live.partition, 0)]
+        if later:
+            self._by_user[user_id] = later
+        else:
+            del self._by_user[user_id], self._versions[user_id]
+
+
+@dataclass(frozen=True, eq=False)
+class UserObservations:
+    """What one user has observed, sorted by item.
+
+    Attributes:
+        items: (m,) int32 indices of items the model knows.
+        ratings: (m,) float32, NaN where there is no rating.
+        strengths: (m,) float32 greater than 0.
+        unknown_items: ids of observed items that the model does not know.
+    """
+
+    items: NDArray[np.int32]
+    ratings: NDArray[np.float32]
+    strengths: NDArray[np.float32]
+    unknown_items: list[str]
+
+
+def user_observations(model: FactorModel, live: Sequence[LiveEvent], user_id: str) -> UserObservations:
+    """Merge the model's past of a user with the user's live events.
+
+    Args:
+        model: gives the past, the item index, and the weights and scale of its training.
+        live: `LiveEvents.of_user(user_id)`, only records that are not inside the model.
+        user_id: any id; one that the model does not know has no past.
+    """
+    past = _past_of(model, user_id)
+    counted = _without_duplicates(live, past)
+    forgets = {event.partition: event.offset for event in counted if event.event.event_type == "forget"}
+    if forgets:
+        past = _rows(model.history, slice(0, 0))
+        counted = [
+            entry
+            for entry in counted
+            if entry.event.event_type != "forget" and entry.offset > forgets.get(entry.partition, -1)
+        ]
+    unknown: dict[str, int] = {}
+    merged = _with_events(past, [entry.event for entry in counted], model, unknown) if counted else past
+    observed = observe(merged, model.manifest.weights, model.manifest.scale)
+    n_known = int(np.searchsorted(observed.item, model.n_items))
+    names = list(unknown)
+    return UserObservations(
+        items=observed.item[:n_known],
+        ratings=observed.rating[:n_known],
+        strengths=observed.strength[:n_known],
+        unknown_items=[names[item - model.n_items] for item in observed.item[n_known:].tolist()],
+    )
+
+
+def _past_of(model: FactorModel, user_id: str) -> History:
+    user = model.user_ids.index(user_id)
+    return _rows(model.history, slice(0, 0) if user < 0 else model.history.rows_of(user))
+
+
+def _rows(history: History, rows: slice) -> History:
+    """The rows of one user as a history of a single user."""
+    return History(
+        indptr=np.array([0, rows.stop - rows.start], dtype=np.int64),
+        item=history.item[rows],
+        event_type=history.event_type[rows],
+        rating=history.rating[rows],
+        timestamp_us=history.timestamp_us[rows],
+        event_key=history.event_key[rows],
+    )
+
+
+def _without_duplicates(live: Sequence[LiveEvent], past: History) -> list[LiveEvent]:
+    """Of events with equal id and time stamp the first counts, and the past comes before all live events."""
+    counted: list[LiveEvent] = []
+    seen: set[tuple[int, str]] = set()
+    for entry in live:
+        event = entry.event
+        identity = (event.timestamp_us, event.event_id)
+        if identity in seen:
+            continue
+        seen.add(identity)
+        at_same_time = past.event_key[past.timestamp_us == event.timestamp_us]
+        if len(at_same_time) and event.event_key in at_same_time:
+            continue
+        counted.append(entry)
+    return counted
+
+
+def _with_events(past: History, events: Sequence[Event], model: FactorModel, unknown: dict[str, int]) -> History:
+    """The past with events added; `unknown` is filled with item ids the model lacks, numbered after its items."""
+    items = []
+    for event in events:
+        item_id = event.item_id or ""
+        item = model.item_ids.index(item_id)
+        items.append(item if item >= 0 else unknown.setdefault(item_id, model.n_items + len(unknown)))
+    ratings = [np.nan if event.rating is None else event.rating for event in events]
+    item_column = np.append(past.item, np.array(items, dtype=np.int32))
+    return latest_events(
+        1,
+        np.zeros(len(item_column), dtype=np.int32),
+        item_column,
+        np.append(past.event_type, np.array([TYPE_CODES[event.event_type] for event in events], dtype=np.int8)),
+        np.append(past.rating, np.array(ratings, dtype=np.float32)),
+        np.append(past.timestamp_us, np.array([event.timestamp_us for event in events], dtype=np.int64)),
+        np.append(past.event_key, np.array([event.event_key for event in events], dtype=np.int64)),
+    )
