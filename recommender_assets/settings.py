@@ -36,6 +36,9 @@ def _require_share(struct: msgspec.Struct, *fields: str) -> None:
             raise ValueError(f"{field} must lie between 0 and 1, got {getattr(struct, field)}")
 
 
+_MAY_BE_ZERO = ("alpha", "bias_regularization")
+
+
 class SparkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How Spark is started: master URL, folder with the Delta and Kafka jars, and further Spark properties."""
 
@@ -70,49 +73,74 @@ class HistorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hyper-parameters of the `svd` model: its rating head (SGD) and its ranking head (unconstrained iALS)."""
+    """Hyper-parameters of the `svd` model: its rating head (SGD) and its ranking head (unconstrained iALS).
+
+    Attributes:
+        factors: length of a vector, in both heads.
+        learning_rate: of the first epoch.
+        regularization: SGD penalty on factors.
+        epochs: passes over the ratings.
+        learning_rate_decay: the learning rate is multiplied by it after every epoch.
+        bias_regularization: SGD penalty on biases.
+        initial_deviation: standard deviation of the factors at the start.
+        user_regularization: penalty on a user's factors in the closed-form user step.
+        user_bias_regularization: penalty on a user's bias there.
+        ranking_regularization: penalty on a user's factors in the ranking head.
+        ranking_item_regularization: penalty on an item's factors there.
+        unobserved_weight: weight of a pair without any interaction, against the strength of one with.
+        ranking_iterations: alternations between users and items.
+    """
 
     factors: int = 100
     learning_rate: float = 0.01
     regularization: float = 0.1
-    epochs: int = 60
-    learning_rate_decay: float = 0.97
-    bias_regularization: float = 0.01
+    epochs: int = 100
+    learning_rate_decay: float = 0.98
+    bias_regularization: float = 0.2
+    initial_deviation: float = 0.02
     user_regularization: float = 5.0
     user_bias_regularization: float = 3.0
-    ranking_regularization: float = 6.0
-    unobserved_weight: float = 0.2
-    ranking_iterations: int = 15
+    ranking_regularization: float = 4.0
+    ranking_item_regularization: float = 10.0
+    unobserved_weight: float = 0.15
+    ranking_iterations: int = 12
 
     def __post_init__(self) -> None:
-        _require_positive(
-            self,
-            "factors",
-            "learning_rate",
-            "epochs",
-            "ranking_iterations",
-            "user_regularization",
-            "unobserved_weight",
-        )
+        _require_positive(self, *(field for field in self.__struct_fields__ if field not in _MAY_BE_ZERO))
+        _require_not_negative(self, *(field for field in self.__struct_fields__ if field in _MAY_BE_ZERO))
 
 
 class NmfSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hyper-parameters of the `nmf` model: its rating head (alternating NNLS) and its non-negative ranking head."""
+    """Hyper-parameters of the `nmf` model: its rating head (alternating NNLS) and its non-negative ranking head.
+
+    Attributes:
+        factors: length of a vector, in both heads.
+        alpha: penalty that draws all factors of the rating head towards zero.
+        beta_loss: the loss of the rating head.
+        regularization: penalty that draws users and items of the rating head towards their mean vector.
+        iterations: alternations between users and items.
+        user_regularization: the penalty towards the mean user in the last, exact user step.
+        ranking_regularization: penalty on a user's factors in the ranking head.
+        ranking_item_regularization: penalty on an item's factors there.
+        unobserved_weight: weight of a pair without any interaction, against the strength of one with.
+        ranking_iterations: alternations between users and items.
+    """
 
     factors: int = 50
     alpha: float = 0.0001
     beta_loss: Literal["frobenius"] = "frobenius"
-    regularization: float = 5.0
+    regularization: float = 10.0
     iterations: int = 20
-    user_regularization: float = 5.0
-    ranking_regularization: float = 6.0
-    unobserved_weight: float = 0.2
-    ranking_iterations: int = 15
+    user_regularization: float = 10.0
+    ranking_regularization: float = 5.5
+    ranking_item_regularization: float = 4.0
+    unobserved_weight: float = 0.15
+    ranking_iterations: int = 12
 
     def __post_init__(self) -> None:
-        _require_positive(
-            self, "factors", "iterations", "ranking_iterations", "user_regularization", "unobserved_weight"
-        )
+        numbers = [field for field in self.__struct_fields__ if field != "beta_loss"]
+        _require_positive(self, *(field for field in numbers if field not in _MAY_BE_ZERO))
+        _require_not_negative(self, *(field for field in numbers if field in _MAY_BE_ZERO))
 
 
 class ModelsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,3 +254,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         mlflow=section(config, "mlflow", MlflowSettings),
         dagster=section(config, "dagster", DagsterSettings),
     )
+
+
+def _require_not_negative(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not getattr(struct, field) >= 0:
+            raise ValueError(f"{field} must not be negative, got {getattr(struct, field)}")

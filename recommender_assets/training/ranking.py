@@ -1,0 +1,76 @@
+"""Ranking head of both algorithms: weighted factorisation of all interactions, observed and unobserved.
+
+Loss: sum_observed strength (1 - x.y)^2 + unobserved_weight sum_all (x.y)^2 + regularization (|X|^2 + |Y|^2), as in Hu,
+Koren, Volinsky 2008 and Rendle et al. 2021, "Revisiting the performance of iALS on item recommendation benchmarks".
+`nmf` requires all factors >= 0. The last user step is exact, see `user_step`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender_assets.settings import NmfSettings, SvdSettings
+from recommender_assets.training.coordinate_descent import improve_rows
+from recommender_assets.training.progress import Progress
+from recommender_assets.training.rows import Rows
+from recommender_serving.engine.factor_model import RankingHead
+
+Float32s = NDArray[np.float32]
+
+STAGE = "ranking head"
+_START_LENGTH = 0.3  # of an item vector; the first half-step gives the users theirs
+
+
+def fit_ranking(
+    rows: Rows, n_items: int, settings: SvdSettings | NmfSettings, seed: int, progress: Progress
+) -> tuple[RankingHead, list[float]]:
+    """Fit both sides to the observed pairs.
+
+    Args:
+        rows: observed pairs by user, target 1, weight = strength.
+        n_items: number of items; one without an observation ends near zero.
+        settings: `models.svd` or `models.nmf`; the latter makes the head non-negative.
+        seed: fixes the start.
+        progress: called after every iteration with the `loss` per observed pair.
+
+    Returns:
+        The head, and the loss per observed pair after every iteration.
+    """
+    non_negative = isinstance(settings, NmfSettings)
+    k = settings.factors
+    start = np.random.default_rng(seed).standard_normal((n_items, k)) * (_START_LENGTH / np.sqrt(k))
+    item_factors = (np.abs(start) if non_negative else start).astype(np.float32)
+    user_factors = np.zeros((rows.n_rows, k), dtype=np.float32)
+    by_item = rows.transposed(n_items)
+    prior = np.zeros(k, dtype=np.float32)
+    curve: list[float] = []
+    for iteration in range(1, settings.ranking_iterations + 1):
+        for side, fixed, moving in ((rows, item_factors, user_factors), (by_item, user_factors, item_factors)):
+            improve_rows(
+                side,
+                fixed,
+                moving,
+                settings.ranking_regularization if moving is user_factors else settings.ranking_item_regularization,
+                prior,
+                gram=np.float32(settings.unobserved_weight) * (fixed.T @ fixed),
+                non_negative=non_negative,
+            )
+        curve.append(_loss(rows, user_factors, item_factors, settings) / len(rows.column))
+        progress(STAGE, iteration, settings.ranking_iterations, {"loss": curve[-1]})
+    head = RankingHead(
+        item_factors=item_factors,
+        user_factors=user_factors,
+        prior=prior,
+        regularization=settings.ranking_regularization,
+        unobserved_weight=settings.unobserved_weight,
+        non_negative=non_negative,
+    )
+    return head, curve
+
+
+def _loss(rows: Rows, user_factors: Float32s, item_factors: Float32s, settings: SvdSettings | NmfSettings) -> float:
+    predicted = np.einsum("nf,nf->n", user_factors[rows.row_of_entry()], item_factors[rows.column])
+    observed = np.sum(rows.weight * np.square(rows.target - predicted), dtype=np.float64)
+    of_all = np.vdot(user_factors.T @ user_factors, item_factors.T @ item_factors)
+    penalty = settings.ranking_regularization * np.sum(np.square(user_factors), dtype=np.float64)
+    penalty += settings.ranking_item_regularization * np.sum(np.square(item_factors), dtype=np.float64)
+    return float(observed + settings.unobserved_weight * of_all + penalty)

@@ -1,0 +1,85 @@
+"""Rating head of `nmf`: non-negative factorisation of the observed ratings by alternating non-negative least squares.
+
+Frobenius loss on the observed entries (Kim and Park 2008, "Nonnegative matrix factorization based on alternating
+nonnegativity constrained least squares"). Both sides are drawn towards their mean vector instead of zero: a user with
+few ratings then predicts like the mean user. The last user step is exact, see `user_step`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender_assets.settings import NmfSettings
+from recommender_assets.training.coordinate_descent import improve_rows
+from recommender_assets.training.progress import Progress
+from recommender_assets.training.rows import Rows
+from recommender_serving.engine.factor_model import RatingHead
+
+Float32s = NDArray[np.float32]
+
+STAGE = "rating head"
+_SWEEPS = 2
+
+
+def fit_rating_nmf(
+    rows: Rows, n_items: int, settings: NmfSettings, seed: int, progress: Progress
+) -> tuple[RatingHead, list[float]]:
+    """Fit both sides to the rated pairs.
+
+    Args:
+        rows: rated pairs by user; at least one.
+        n_items: number of items; one without a rating gets the mean item's factors.
+        settings: `models.nmf`.
+        seed: fixes the start.
+        progress: called after every iteration with the `rmse` on the rated pairs.
+
+    Returns:
+        The head, and the training RMSE after every iteration.
+    """
+    random = np.random.default_rng(seed)
+    k = settings.factors
+    level = np.sqrt(rows.target.mean(dtype=np.float64) / k)  # users and items of this level predict the mean rating
+    user_factors = _start(random, rows.n_rows, k, level)
+    item_factors = _start(random, n_items, k, level)
+    by_item = rows.transposed(n_items)
+    penalty, pull = _towards_mean_and_zero(settings.regularization, settings.alpha)
+    ratings_of_user = np.diff(rows.indptr)
+    is_rated = np.diff(by_item.indptr) > 0
+    curve: list[float] = []
+    for iteration in range(1, settings.iterations + 1):
+        mean_user = np.average(user_factors, axis=0, weights=ratings_of_user).astype(np.float32)
+        improve_rows(rows, item_factors, user_factors, penalty, pull * mean_user, non_negative=True, sweeps=_SWEEPS)
+        mean_item = item_factors[is_rated].mean(axis=0)
+        improve_rows(by_item, user_factors, item_factors, penalty, pull * mean_item, non_negative=True, sweeps=_SWEEPS)
+        curve.append(_rmse(rows, user_factors, item_factors))
+        progress(STAGE, iteration, settings.iterations, {"rmse": curve[-1]})
+    item_factors[~is_rated] = item_factors[is_rated].mean(axis=0)
+    penalty, pull = _towards_mean_and_zero(settings.user_regularization, settings.alpha)
+    head = RatingHead(
+        global_mean=0.0,
+        item_bias=np.zeros(n_items, dtype=np.float32),
+        item_factors=item_factors,
+        user_bias=np.zeros(rows.n_rows, dtype=np.float32),
+        user_factors=user_factors,
+        prior=pull * user_factors[ratings_of_user > 0].mean(axis=0),
+        regularization=penalty,
+        bias_regularization=0.0,
+        has_user_bias=False,
+        non_negative=True,
+    )
+    return head, curve
+
+
+def _towards_mean_and_zero(regularization: float, alpha: float) -> tuple[float, np.float32]:
+    """Write regularization |x - mean|^2 + alpha |x|^2 as penalty |x - pull mean|^2 + constant."""
+    penalty = regularization + alpha
+    return penalty, np.float32(regularization / penalty)
+
+
+def _start(random: np.random.Generator, n: int, k: int, level: float) -> Float32s:
+    # Far enough apart that the factors come to mean different things.
+    return (level * np.maximum(0.0, 1.0 + random.standard_normal((n, k)))).astype(np.float32)
+
+
+def _rmse(rows: Rows, user_factors: Float32s, item_factors: Float32s) -> float:
+    predicted = np.einsum("nf,nf->n", user_factors[rows.row_of_entry()], item_factors[rows.column])
+    return float(np.sqrt(np.mean(np.square(rows.target - predicted), dtype=np.float64)))

@@ -1,0 +1,150 @@
+"""Trains a whole model: both heads, with the users solved from everything that is known about them."""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from importlib.metadata import version
+from typing import Any, Literal
+
+import msgspec
+
+from recommender_assets.features.matrix import UserItemMatrix
+from recommender_assets.settings import NmfSettings, Settings, SvdSettings
+from recommender_assets.training.hold_out import hold_out_mask
+from recommender_assets.training.progress import Progress, silent
+from recommender_assets.training.ranking import fit_ranking
+from recommender_assets.training.rating_nmf import fit_rating_nmf
+from recommender_assets.training.rating_svd import fit_rating_svd
+from recommender_assets.training.rows import rating_rows, strength_rows
+from recommender_assets.training.user_step import solve_ranking_users, solve_rating_users
+from recommender_serving.engine.factor_model import FactorModel, RankingHead, RatingHead
+from recommender_serving.engine.history import Observations
+from recommender_serving.engine.manifest import Manifest
+
+Algorithm = Literal["svd", "nmf"]
+
+_LIBRARIES = ("numba", "numpy")
+
+
+class TooFewRatingsError(ValueError):
+    """There is no rating to learn from outside the hold-out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """Both heads, and how they got there.
+
+    Attributes:
+        rating: its users are solved from the observations they were given last.
+        ranking: likewise.
+        curves: `rating_rmse` for each epoch and `ranking_loss` for each iteration.
+    """
+
+    rating: RatingHead
+    ranking: RankingHead
+    curves: dict[str, list[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A model that is ready to be written, with the curves of its training (see `Heads`)."""
+
+    model: FactorModel
+    curves: dict[str, list[float]]
+
+
+def train(
+    algorithm: Algorithm, matrix: UserItemMatrix, settings: Settings, progress: Progress = silent
+) -> TrainedModel:
+    """Train a model on the matrix. Item factors never see the hold-out; the shipped users are solved from all rows.
+
+    Same matrix, settings and seed give the same arrays, byte for byte, on the same machine.
+
+    Args:
+        algorithm: `svd` or `nmf`.
+        matrix: what to learn from.
+        settings: `models`, `training` are used.
+        progress: called after every epoch and iteration.
+
+    Raises:
+        TooFewRatingsError: no rating is left outside the hold-out.
+    """
+    hyper_parameters = settings.models.svd if algorithm == "svd" else settings.models.nmf
+    held_out = hold_out_mask(matrix, settings.training.hold_out_share)
+    training_rows = matrix.observations.select(~held_out)
+    heads = fit_heads(training_rows, matrix.n_items, hyper_parameters, settings.training.seed, progress)
+    heads = with_users_of(heads, matrix.observations)
+    created_at = dt.datetime.now(dt.UTC)
+    manifest = Manifest(
+        algorithm=algorithm,
+        version=f"{algorithm}-{created_at:%Y%m%dT%H%M%SZ}-{_content_of(heads)}",
+        created_at=created_at.isoformat(timespec="seconds"),
+        hyper_parameters=_plain(hyper_parameters, settings.training.hold_out_share),
+        metrics={"train_rmse": heads.curves["rating_rmse"][-1]},
+        position=matrix.position,
+        weights=matrix.weights,
+        scale=matrix.scale,
+        seed=settings.training.seed,
+        library_versions={name: version(name) for name in _LIBRARIES},
+    )
+    model = FactorModel(
+        manifest=manifest,
+        user_ids=matrix.user_ids,
+        item_ids=matrix.item_ids,
+        rating=heads.rating,
+        ranking=heads.ranking,
+        history=matrix.history,
+        popularity=matrix.popularity,
+        catalogue=matrix.catalogue,
+    )
+    return TrainedModel(model=model, curves=heads.curves)
+
+
+def fit_heads(
+    observations: Observations,
+    n_items: int,
+    hyper_parameters: SvdSettings | NmfSettings,
+    seed: int,
+    progress: Progress = silent,
+) -> Heads:
+    """Fit both heads to the observations; the users are those of the last iteration, see `with_users_of`.
+
+    Raises:
+        TooFewRatingsError: no observation has a rating.
+    """
+    ratings = rating_rows(observations)
+    if not len(ratings.column):
+        raise TooFewRatingsError("no rating to learn from outside the hold-out: ingest rating events first")
+    if isinstance(hyper_parameters, SvdSettings):
+        rating, rating_rmse = fit_rating_svd(ratings, n_items, hyper_parameters, seed, progress)
+    else:
+        rating, rating_rmse = fit_rating_nmf(ratings, n_items, hyper_parameters, seed, progress)
+    ranking, ranking_loss = fit_ranking(strength_rows(observations), n_items, hyper_parameters, seed, progress)
+    return Heads(rating=rating, ranking=ranking, curves={"rating_rmse": rating_rmse, "ranking_loss": ranking_loss})
+
+
+def with_users_of(heads: Heads, observations: Observations) -> Heads:
+    """The same item factors, with the users solved exactly from the observations."""
+    user_factors, user_bias = solve_rating_users(heads.rating, observations)
+    return replace(
+        heads,
+        rating=replace(heads.rating, user_factors=user_factors, user_bias=user_bias),
+        ranking=replace(heads.ranking, user_factors=solve_ranking_users(heads.ranking, observations)),
+    )
+
+
+def _plain(hyper_parameters: SvdSettings | NmfSettings, hold_out_share: float) -> dict[str, Any]:
+    return {**msgspec.to_builtins(hyper_parameters), "hold_out_share": hold_out_share}
+
+
+def _content_of(heads: Heads) -> str:
+    """Eight hexadecimal digits that differ for different factors."""
+    digest = blake2b(digest_size=4)
+    for array in (
+        heads.rating.item_factors,
+        heads.rating.user_factors,
+        heads.ranking.item_factors,
+        heads.ranking.user_factors,
+    ):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
