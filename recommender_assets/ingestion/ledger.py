@@ -4,16 +4,15 @@ A row with status `read` is one micro-batch of one partition, `lost` a range tha
 `accepted` a fresh start that someone agreed to (`recommender accept-topic`).
 """
 
-import datetime as dt
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, read_table, table_path
+from recommender_assets.ingestion.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -25,23 +24,9 @@ class LedgerPosition:
     next_offsets: dict[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class LedgerRow:
-    """One row to be written: a range of offsets, `to_offset` not included, and the counts of what it held."""
-
-    kafka_partition: int
-    from_offset: int
-    to_offset: int
-    accepted: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    lost: int = 0
-    status: Literal["read", "lost", "accepted"] = "read"
-
-
 def ledger_position(root: Path, topic: str) -> LedgerPosition:
     """Where the next read of `topic` starts; readers of the tables ignore rows at or beyond it."""
-    rows = _rows_of(root, topic)
+    rows = ledger_rows(root, topic)
     if rows.num_rows == 0:
         return LedgerPosition(topic)
     topic_id = rows["topic_id"][-1].as_py()
@@ -50,65 +35,88 @@ def ledger_position(root: Path, topic: str) -> LedgerPosition:
     return LedgerPosition(topic, topic_id, dict(ends))
 
 
-def append_rows(
-    root: Path, topic: str, topic_id: str, rows: list[LedgerRow], *, generation: str = "", batch_id: int = 0
-) -> None:
-    """Append rows of one micro-batch (or one acceptance) in a single commit.
-
-    Args:
-        root: the storage root.
-        topic: name of the topic.
-        topic_id: the broker's id of the topic.
-        rows: one for each partition.
-        generation: the checkpoint that made the micro-batch.
-        batch_id: the micro-batch's number within its checkpoint.
-    """
-    shared = {
-        "generation": generation,
-        "batch_id": batch_id,
-        "topic": topic,
-        "topic_id": topic_id,
-        "committed_at": _next_commit_time(root, topic),
-    }
-    records = [
-        shared | row.__dict__ | {"read": row.accepted + row.duplicate + row.rejected}
-        for row in sorted(rows, key=lambda row: row.kafka_partition)
-    ]
-    table = pa.Table.from_pylist(records, schema=SCHEMAS["ingestion_ledger"])
-    write_deltalake(table_path(root, "ingestion_ledger"), table, mode="append")
-
-
-def remove_uncommitted(root: Path) -> int:
-    """Delete rows that no ledger row covers, left by a run that ended before it wrote one; returns their number."""
-    condition = uncommitted(root)
-    return sum(_delete(root, name, condition) for name in ("interactions", "rejected_events"))
-
-
-def uncommitted(root: Path) -> str:
-    """SQL condition for rows of `interactions` and `rejected_events` at or beyond what the ledger covers."""
-    ledger = read_table(root, "ingestion_ledger", ["topic_id", "kafka_partition", "to_offset"])
-    ends = ledger.group_by(["topic_id", "kafka_partition"]).aggregate([("to_offset", "max")]).to_pylist()
-    covered = [
-        f"(topic_id = '{end['topic_id']}' AND kafka_partition = {end['kafka_partition']}"
-        f" AND kafka_offset < {end['to_offset_max']})"
-        for end in ends
-    ]
-    return f"NOT ({' OR '.join(covered)})" if covered else "true"
-
-
-def _delete(root: Path, name: TableName, condition: str) -> int:
-    table = DeltaTable(table_path(root, name))
-    return int(table.delete(condition)["num_deleted_rows"]) if table.file_uris() else 0
-
-
-def _rows_of(root: Path, topic: str) -> pa.Table:
+def ledger_rows(root: Path, topic: str) -> pa.Table:
     """The topic's rows in the order in which they were written."""
     rows = read_table(root, "ingestion_ledger", condition=pc.field("topic") == topic)
     return rows.sort_by([("committed_at", "ascending"), ("kafka_partition", "ascending")])
 
 
-def _next_commit_time(root: Path, topic: str) -> dt.datetime:
-    """Now, but never earlier than the row before: the order of rows must survive a clock that is set back."""
-    latest = pc.max(_rows_of(root, topic)["committed_at"]).as_py()
-    now = dt.datetime.now(dt.UTC)
-    return now if latest is None else max(now, latest + dt.timedelta(microseconds=1))
+def contiguity_gaps(root: Path) -> list[str]:
+    """Where a partition's ledger range does not begin where the one before it ended; empty = all is well.
+
+    An `accepted` row starts a new chain.
+    """
+    gaps = []
+    ends: dict[tuple[str, int], int] = {}
+    for row in _ledger(root).to_pylist():
+        partition = (row["topic_id"], row["kafka_partition"])
+        expected = ends.get(partition, row["from_offset"])
+        if row["status"] != "accepted" and row["from_offset"] != expected:
+            gaps.append(f"{_place(*partition)}: expected offset {expected} next, found {row['from_offset']}")
+        ends[partition] = row["to_offset"]
+    return gaps
+
+
+def accounting_errors(root: Path) -> list[str]:
+    """Where the ledger's counts differ from the rows of `interactions` and `rejected_events`; empty = all is well.
+
+    Rows outside all ranges and records that were written twice are errors too.
+    """
+    rows = _offsets_and_kinds(root)
+    errors = []
+    for partition, ranges in _ranges(root).items():
+        offsets, kinds = rows.pop(partition, (np.empty(0, np.int64), np.empty(0, np.int8)))
+        stray = np.ones(len(offsets), dtype=np.bool_)
+        for row in ranges:
+            low, high = np.searchsorted(offsets, (row["from_offset"], row["to_offset"]))
+            stray[low:high] = False
+            where = f"{_place(*partition)}, offsets {row['from_offset']} to {row['to_offset'] - 1}"
+            claimed = [row["accepted"], row["duplicate"], row["rejected"]]
+            if (found := np.bincount(kinds[low:high], minlength=3).tolist()) != claimed:
+                errors.append(f"{where}: {claimed} accepted, duplicate, rejected in the ledger, {found} in the tables")
+            if len(np.unique(offsets[low:high])) != high - low:
+                errors.append(f"{where}: a record has more than one row")
+        if stray.any():
+            errors.append(f"{_place(*partition)}: {stray.sum()} rows that no ledger row covers")
+    errors += [f"{_place(*key)}: {len(kinds)} rows that no ledger row covers" for key, (_, kinds) in rows.items()]
+    return errors
+
+
+def _place(topic_id: str, partition: int) -> str:
+    return f"topic id {topic_id}, partition {partition}"
+
+
+def _ledger(root: Path) -> pa.Table:
+    return read_table(root, "ingestion_ledger").sort_by("committed_at")
+
+
+def _ranges(root: Path) -> dict[tuple[str, int], list[dict[str, int]]]:
+    ranges: dict[tuple[str, int], list[dict[str, int]]] = {}
+    for row in _ledger(root).to_pylist():
+        ranges.setdefault((row["topic_id"], row["kafka_partition"]), []).append(row)
+    return ranges
+
+
+def _offsets_and_kinds(root: Path) -> dict[tuple[str, int], tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]]:
+    """Offsets (sorted) and kind (0 accepted, 1 duplicate, 2 rejected) of all rows, by (topic id, partition)."""
+    columns = ["topic_id", "kafka_partition", "kafka_offset"]
+    accepted = read_table(root, "interactions", columns)
+    rejected = read_table(root, "rejected_events", [*columns, "reason"])
+    kind = pc.if_else(pc.equal(rejected["reason"], "duplicate"), 1, 2)
+    rows = pa.concat_tables(
+        [
+            accepted.append_column("kind", pa.repeat(pa.scalar(0, pa.int8()), accepted.num_rows)),
+            rejected.drop_columns("reason").append_column("kind", kind.cast(pa.int8())),
+        ]
+    ).sort_by([(name, "ascending") for name in columns])
+    groups = rows.group_by(["topic_id", "kafka_partition"], use_threads=False)
+    counts = groups.aggregate([([], "count_all")]).to_pylist()
+    result, start = {}, 0
+    for group in counts:
+        part = rows.slice(start, group["count_all"])
+        result[group["topic_id"], group["kafka_partition"]] = (
+            part["kafka_offset"].to_numpy(),
+            part["kind"].to_numpy(),
+        )
+        start += group["count_all"]
+    return result

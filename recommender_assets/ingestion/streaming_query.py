@@ -9,13 +9,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from recommender_assets.ingestion.checkpoint import end_offsets
-from recommender_assets.ingestion.ledger import (
-    LedgerPosition,
-    LedgerRow,
-    append_rows,
-    ledger_position,
-    remove_uncommitted,
-)
+from recommender_assets.ingestion.commits import LedgerRow, append_rows, remove_uncommitted
+from recommender_assets.ingestion.ledger import LedgerPosition, ledger_position
 from recommender_assets.ingestion.micro_batch import PartitionCounts, write_micro_batch
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import starting_offsets

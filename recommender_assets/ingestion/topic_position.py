@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from recommender_assets.ingestion.ledger import (
-    LedgerPosition,
-    LedgerRow,
-    append_rows,
-    ledger_position,
-    remove_uncommitted,
-)
+from recommender_assets.ingestion.commits import LedgerRow, append_rows, remove_uncommitted
+from recommender_assets.ingestion.ledger import LedgerPosition, ledger_position
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.settings import Settings

@@ -1,0 +1,31 @@
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from recommender_assets.ingestion.topic_position import watermarks
+from recommender_assets.settings import Settings
+
+_TIMEOUT_S = 30.0
+
+
+def create_topic(settings: Settings) -> bool:
+    """Create the configured topic unless it exists; returns whether it was created.
+
+    Records get the broker's time (`LogAppendTime`): an event's time stamp is judged against it.
+    """
+    streaming = settings.streaming
+    client = AdminClient({"bootstrap.servers": streaming.kafka_bootstrap_servers})
+    new = NewTopic(streaming.topic, streaming.partitions, config={"message.timestamp.type": "LogAppendTime"})
+    try:
+        client.create_topics([new], request_timeout=_TIMEOUT_S)[streaming.topic].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise
+    return True
+
+
+def record_count(settings: Settings) -> int:
+    """Number of offsets that the topic holds now (transaction markers count too)."""
+    streaming = settings.streaming
+    marks = watermarks(streaming.kafka_bootstrap_servers, streaming.topic)
+    return sum(mark.high - mark.low for mark in marks.values())
