@@ -1,0 +1,54 @@
+"""Markdown tables for the metadata of assets."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recommender_assets.promotion.policy import LOWER_IS_BETTER, Decision, Standing, beats
+
+
+def contest_table(standings: Sequence[Standing]) -> str:
+    """One row per metric, one column per model, then the floors; a figure that beats every floor is bold."""
+    metrics = list(dict.fromkeys(metric for standing in standings for metric in standing.metrics))
+    rows = [["metric", *(standing.version for standing in standings), "floors"]]
+    for metric in metrics:
+        direction = "lower" if metric in LOWER_IS_BETTER else "higher"
+        figures = [_figure(standing, metric) for standing in standings]
+        floors = standings[0].floors.get(metric, {})
+        rows.append(
+            [f"{metric} ({direction} is better)", *figures, ", ".join(f"{n} {v:.4f}" for n, v in floors.items())]
+        )
+    return _markdown(rows)
+
+
+def decision_table(decision: Decision) -> str:
+    """One row per candidate: what became of it and why."""
+    rows = [
+        [
+            verdict.version,
+            "champion" if decision.promoted and verdict.version == decision.champion else "staging",
+            "" if verdict.gain is None else f"{verdict.gain:+.4f}",
+            "" if verdict.guardrail_change is None else f"{verdict.guardrail_change:+.1%}",
+            "; ".join(verdict.objections),
+        ]
+        for verdict in decision.verdicts
+    ]
+    return _markdown([["candidate", "outcome", "gain", "guardrail change", "objections"], *rows])
+
+
+def key_value_table(values: Mapping[str, Any]) -> str:
+    """Two columns: name and value."""
+    return _markdown([["name", "value"], *([name, str(value)] for name, value in values.items())])
+
+
+def _figure(standing: Standing, metric: str) -> str:
+    value = standing.metrics.get(metric)
+    if value is None:
+        return ""
+    floors = standing.floors.get(metric, {})
+    text = f"{value:.4f}"
+    return f"**{text}**" if floors and all(beats(metric, value, floor) for floor in floors.values()) else text
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    header, *body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([header, "|" + " --- |" * len(rows[0]), *body])

@@ -1,0 +1,50 @@
+"""From the contest to the champion: decide, publish, register, write down."""
+
+from typing import NamedTuple
+
+from recommender_assets.promotion.contest import Contest, load_contest, record_decision
+from recommender_assets.promotion.policy import Decision, decide
+from recommender_assets.promotion.publication import publish, remove_old_models
+from recommender_assets.promotion.registry import Registry
+from recommender_assets.settings import Settings
+from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer
+
+
+class StaleContestError(RuntimeError):
+    """The champion changed after the contest, so the contest says nothing about it."""
+
+
+class Promotion(NamedTuple):
+    """A decision, the figures it rests on, and the pointer that is in force after it."""
+
+    decision: Decision
+    contest: Contest
+    pointer: ChampionPointer | None
+
+
+def promote(settings: Settings) -> Promotion:
+    """Put the policy's decision on the latest contest into effect.
+
+    The pointer is the truth and comes before the MLflow aliases; should this end half-way, a repetition finds the
+    candidate already champion and completes the rest.
+
+    Raises:
+        StaleContestError: the champion is none of the contenders.
+    """
+    contest = load_contest(settings.root)
+    _require_current(settings, contest)
+    decision = decide(contest.candidates, contest.champion, settings.promotion)
+    pointer = publish(settings.root, decision)
+    Registry(settings).record_decision(contest.candidates, decision)
+    record_decision(settings.root, contest, decision)
+    remove_old_models(settings.root, pointer)
+    return Promotion(decision, contest, pointer)
+
+
+def _require_current(settings: Settings, contest: Contest) -> None:
+    pointer = read_pointer(settings.root)
+    measured = {standing.version for standing in contest.contenders}
+    if pointer and pointer.version not in measured:
+        raise StaleContestError(
+            f"champion {pointer.version} was not measured in the latest evaluation: materialise evaluation_report first"
+        )

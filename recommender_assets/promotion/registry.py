@@ -1,0 +1,150 @@
+"""The MLflow side of a candidate's life: a nested run with curves and artefacts, a registered version, its aliases."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from recommender_assets.promotion.policy import Decision, Standing, Verdict
+from recommender_assets.settings import Settings
+
+REGISTERED_MODELS = {"svd": "Recommendation_SVD", "nmf": "Recommendation_NMF"}
+PRODUCTION = "production"
+STAGING = "staging"
+MODEL_ARTIFACT = "model"
+VERSION_TAG = "recommender.model_version"
+_BATCH = 1_000
+
+
+class Registry:
+    """Runs and registered models of one MLflow experiment.
+
+    Args:
+        settings: names the tracking store and the experiment. A sqlite store keeps artefacts beside its file; a server
+            decides by itself.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        uri = settings.mlflow_tracking_uri
+        artifacts = None
+        if uri.startswith("sqlite:"):
+            folder = settings.root / "mlflow"
+            folder.mkdir(parents=True, exist_ok=True)
+            artifacts = (folder / "artifacts").as_uri()
+        self.client = MlflowClient(uri, uri)
+        experiment = self.client.get_experiment_by_name(settings.mlflow.experiment)
+        self.experiment_id: str = (
+            experiment.experiment_id
+            if experiment
+            else self.client.create_experiment(settings.mlflow.experiment, artifact_location=artifacts)
+        )
+
+    def log_candidate(
+        self,
+        directory: Path,
+        version: str,
+        parameters: Mapping[str, Any],
+        curves: Mapping[str, Sequence[float]],
+        parent_run_id: str | None,
+    ) -> str:
+        """Log a trained model as a run of its own below `parent_run_id`: parameters, training curves, model directory.
+
+        Returns:
+            the MLflow run id.
+        """
+        tags = {VERSION_TAG: version} | ({"mlflow.parentRunId": parent_run_id} if parent_run_id else {})
+        run_id: str = self.client.create_run(self.experiment_id, tags=tags, run_name=version).info.run_id
+        now = time.time_ns() // 1_000_000
+        metrics = [Metric(name, value, now, step) for name, curve in curves.items() for step, value in enumerate(curve)]
+        for batch in _batches(metrics):
+            self.client.log_batch(run_id, metrics=batch)
+        self.client.log_batch(run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
+        self.client.log_artifacts(run_id, str(directory), MODEL_ARTIFACT)
+        self.client.set_terminated(run_id)
+        return run_id
+
+    def log_standing(self, standing: Standing) -> None:
+        """Log a candidate's figures on the hold-out, and the floors beside them, into its run."""
+        now = time.time_ns() // 1_000_000
+        floors = {
+            f"floor.{metric}.{name}": value
+            for metric, values in standing.floors.items()
+            for name, value in values.items()
+        }
+        metrics = [Metric(name, value, now, 0) for name, value in (standing.metrics | floors).items()]
+        self.client.log_batch(self._run(standing.version).info.run_id, metrics=metrics)
+
+    def record_decision(self, standings: Sequence[Standing], decision: Decision) -> None:
+        """Register the candidates, tag them with the decision and its numbers, and move the aliases.
+
+        `staging` follows the newest candidate of each registered model; `production` is on the champion, nowhere else.
+        Idempotent: a repetition finds the registered versions by their tag.
+        """
+        verdicts = {verdict.version: verdict for verdict in decision.verdicts}
+        for standing in standings:
+            name = REGISTERED_MODELS[standing.algorithm]
+            number = self._registered(name, standing.version)
+            verdict = verdicts[standing.version]
+            tags = {
+                "decision": "promoted" if decision.champion == standing.version else "staging",
+                "reason": _reason(decision, verdict),
+            } | {metric: f"{value:.6f}" for metric, value in standing.metrics.items()}
+            for key, value in tags.items():
+                self.client.set_model_version_tag(name, number, key, value)
+            self.client.set_registered_model_alias(name, STAGING, number)
+        if decision.champion:
+            self.set_production(decision.champion)
+
+    def set_production(self, version: str) -> None:
+        """Put the alias `production` on a registered model version and take it from every other."""
+        for name in REGISTERED_MODELS.values():
+            found = self._find(name, version)
+            if found:
+                self.client.set_registered_model_alias(name, PRODUCTION, found.version)
+            elif self._exists(name):
+                self.client.delete_registered_model_alias(name, PRODUCTION)
+
+    def _run(self, version: str) -> Run:
+        runs = self.client.search_runs([self.experiment_id], f"tags.`{VERSION_TAG}` = '{version}'", max_results=1)
+        if not runs:
+            raise LookupError(f"MLflow has no run of model {version}")
+        return runs[0]
+
+    def _registered(self, name: str, version: str) -> str:
+        if not self._exists(name):
+            self.client.create_registered_model(name)
+        found = self._find(name, version)
+        if found is None:
+            run = self._run(version)
+            source = f"{run.info.artifact_uri}/{MODEL_ARTIFACT}"
+            found = self.client.create_model_version(name, source, run.info.run_id, tags={VERSION_TAG: version})
+        return str(found.version)
+
+    def _find(self, name: str, version: str) -> ModelVersion | None:
+        found = self.client.search_model_versions(f"name = '{name}' and tags.`{VERSION_TAG}` = '{version}'")
+        return found[0] if found else None
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self.client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+
+def _reason(decision: Decision, verdict: Verdict) -> str:
+    if verdict.objections:
+        return "; ".join(verdict.objections)
+    return decision.reason if decision.champion == verdict.version else f"{decision.champion} is better"
+
+
+def _batches(metrics: Sequence[Metric]) -> Iterator[Sequence[Metric]]:
+    for start in range(0, len(metrics), _BATCH):
+        yield metrics[start : start + _BATCH]
