@@ -22,4 +22,5 @@ def average_precision(is_relevant: NDArray[np.bool_], n_relevant: NDArray[np.int
     total = np.sum(precision * is_relevant, axis=1)
     divisor = np.minimum(n_relevant, n)
     average: NDArray[np.float64] = np.full(len(total), np.nan)
-    return np.divide(total, divisor, out=average, where=divisor > 0)
+    np.divide(total, divisor, out=average, where=divisor > 0)
+    return average

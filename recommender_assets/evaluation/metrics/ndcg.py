@@ -17,4 +17,5 @@ def ndcg(gains: NDArray[np.floating], ideal_gains: NDArray[np.floating]) -> NDAr
     discount = 1.0 / np.log2(np.arange(2, gains.shape[1] + 2))
     ideal = ideal_gains @ discount
     normalised: NDArray[np.float64] = np.full(len(gains), np.nan)
-    return np.divide(gains @ discount, ideal, out=normalised, where=ideal > 0)
+    np.divide(gains @ discount, ideal, out=normalised, where=ideal > 0)
+    return normalised

@@ -1,0 +1,88 @@
+"""What features are computed from: one aligned row per observed pair, and the categories of the items."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender_assets.features.matrix import UserItemMatrix
+from recommender_serving.engine.history import REMOVE
+
+_MOST_CATEGORIES = 20
+_MICROSECONDS_PER_DAY = 86_400e6
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRows:
+    """Observed pairs outside the hold-out, and everything known about their items.
+
+    Attributes:
+        user, item: (n,) index of each pair.
+        rating: (n,) NaN without a rating.
+        age_days: (n,) days between the pair's latest event and the latest event of all.
+        n_users, n_items: sizes of both sides.
+        lowest, highest: ends of the rating scale.
+        year: (n_items,) 0 if unknown.
+        category_names: at most 20, the most frequent first.
+        is_of_category: (n_items, n_categories) 1 or 0.
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    rating: NDArray[np.float32]
+    age_days: NDArray[np.float64]
+    n_users: int
+    n_items: int
+    lowest: float
+    highest: float
+    year: NDArray[np.int16]
+    category_names: tuple[str, ...]
+    is_of_category: NDArray[np.float64]
+
+    @property
+    def rated(self) -> NDArray[np.int64]:
+        """Positions of the rows with a rating."""
+        return np.flatnonzero(~np.isnan(self.rating))
+
+
+def feature_rows(matrix: UserItemMatrix, held_out: NDArray[np.bool_]) -> FeatureRows:
+    """The rows outside the hold-out, so that no feature knows a held-out rating."""
+    observations = matrix.observations
+    names, is_of_category = _categories(matrix)
+    shown = ~held_out
+    return FeatureRows(
+        user=observations.user_of_row()[shown],
+        item=observations.item[shown],
+        rating=observations.rating[shown],
+        age_days=_ages(matrix)[shown],
+        n_users=matrix.n_users,
+        n_items=matrix.n_items,
+        lowest=matrix.scale.min,
+        highest=matrix.scale.max,
+        year=matrix.catalogue.year,
+        category_names=names,
+        is_of_category=is_of_category,
+    )
+
+
+def _ages(matrix: UserItemMatrix) -> NDArray[np.float64]:
+    """Days since the latest event of every observed pair."""
+    history, observations = matrix.history, matrix.observations
+    of_history = history.user_of_row().astype(np.int64) * matrix.n_items + history.item
+    of_pair = observations.user_of_row().astype(np.int64) * matrix.n_items + observations.item
+    latest = np.full(len(of_pair), np.iinfo(np.int64).min)
+    stands = np.isin(of_history, of_pair) & (history.event_type != REMOVE)
+    np.maximum.at(latest, np.searchsorted(of_pair, of_history[stands]), history.timestamp_us[stands])
+    ages: NDArray[np.float64] = (latest.max(initial=0) - latest) / _MICROSECONDS_PER_DAY
+    return ages
+
+
+def _categories(matrix: UserItemMatrix) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    of_item = [text.split("|") if text else [] for text in matrix.catalogue.categories[:]]
+    flat = np.array([name for names in of_item for name in names], dtype=object)
+    item = np.repeat(np.arange(matrix.n_items), [len(names) for names in of_item])
+    names, code, count = np.unique(flat.astype(str), return_inverse=True, return_counts=True)
+    kept = np.argsort(-count, kind="stable")[:_MOST_CATEGORIES]
+    is_of_category = np.zeros((matrix.n_items, len(names)))
+    is_of_category[item, code] = 1.0
+    return tuple(str(names[i]) for i in kept), is_of_category[:, kept]
