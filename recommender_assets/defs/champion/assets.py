@@ -1,0 +1,42 @@
+"""The model that is served."""
+
+from typing import Any
+
+import dagster as dg
+
+from recommender_assets.defs.evaluation.assets import evaluation_report
+from recommender_assets.defs.features.assets import TRAINING_POOL
+from recommender_assets.defs.resources import end_mlflow_run
+from recommender_assets.settings import Settings
+
+
+@dg.asset(
+    deps=[evaluation_report],
+    group_name="champion",
+    kinds={"python", "mlflow"},
+    pool=TRAINING_POOL,
+    hooks={end_mlflow_run},
+    code_version="1",
+)
+def champion(settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]) -> dg.MaterializeResult[None]:
+    """The served model: a candidate that beat the champion under the promotion policy, else the champion as it was.
+
+    The decision is written down with its numbers here, in `champion/decisions/` and in the registered models' tags.
+    """
+    from recommender_assets.presentation.tables import contest_table, decision_table
+    from recommender_assets.promotion.promote import promote
+
+    promotion = promote(settings)
+    decision, pointer = promotion.decision, promotion.pointer
+    mlflow.set_tags({"champion": decision.champion, "promoted": decision.promoted, "reason": decision.reason})
+    return dg.MaterializeResult(
+        metadata={
+            "promoted": decision.promoted,
+            "champion": decision.champion or "none",
+            "predecessor": (pointer.predecessor if pointer else None) or "none",
+            "deployed": dg.MetadataValue.json(pointer.deployed if pointer else {}),
+            "reason": decision.reason,
+            "decision": dg.MetadataValue.md(decision_table(decision)),
+            "figures": dg.MetadataValue.md(contest_table(promotion.contest.contenders)),
+        }
+    )

@@ -1,0 +1,124 @@
+"""Tables of interactions, profiles and items."""
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+
+from recommender_assets.defs.interactions.partitions import history_months
+from recommender_assets.defs.table_metadata import table_metadata
+from recommender_assets.presentation.table_facts import row_count
+from recommender_assets.settings import Settings
+
+SPARK_POOL = "spark"
+DELTA = {"spark", "deltalake"}
+
+user_interactions = dg.AssetSpec(
+    "user_interactions",
+    description="The Kafka topic of interaction events (ratings, views, clicks, purchases, ...): JSON, keyed by user.",
+    group_name="interactions",
+    kinds={"kafka", "json"},
+)
+
+
+@dg.asset(
+    deps=[user_interactions],
+    group_name="interactions",
+    kinds=DELTA,
+    pool=SPARK_POOL,
+    code_version="1",
+    metadata=table_metadata("interactions"),
+)
+def interactions(
+    spark: dg.ResourceParam[LazyPySparkResource], settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[None]:
+    """Valid events of the topic, each exactly once, with the Kafka partition and offset they came from.
+
+    A run reads what is there now. Records that break a rule go to `rejected_events` with their bytes and a reason; the
+    ingestion ledger accounts for every offset.
+    """
+    from recommender_assets.ingestion.streaming_query import ingest_available
+
+    report = ingest_available(spark.spark_session, settings)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": row_count(settings.root, "interactions"),
+            "read": report.read,
+            "accepted": report.accepted,
+            "duplicate": report.duplicate,
+            "rejected": report.rejected,
+            "batches": report.batches,
+        }
+    )
+
+
+@dg.asset(
+    group_name="interactions",
+    kinds=DELTA,
+    pool=SPARK_POOL,
+    code_version="1",
+    partitions_def=history_months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=table_metadata("interaction_history"),
+)
+def interaction_history(
+    context: dg.AssetExecutionContext,
+    spark: dg.ResourceParam[LazyPySparkResource],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[None]:
+    """The past that a team imports on day one: ratings by month, in the columns of events.
+
+    A range of months is one Spark job that replaces exactly that range, so a backfill can be repeated.
+    """
+    from recommender_assets.ingestion.history import import_history
+
+    window = context.partition_time_window
+    imported = import_history(spark.spark_session, settings, window.start, window.end)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": row_count(settings.root, "interaction_history"),
+            "imported": imported,
+            "from": window.start.isoformat(),
+            "to": window.end.isoformat(),
+        }
+    )
+
+
+@dg.asset(group_name="interactions", kinds={"deltalake"}, code_version="1", metadata=table_metadata("items"))
+def items(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
+    """The catalogue: title, categories and year of every item."""
+    from recommender_assets.ingestion.catalogue import import_items
+
+    return dg.MaterializeResult(metadata={"dagster/row_count": import_items(settings)})
+
+
+@dg.asset(
+    deps=[interactions, interaction_history, items],
+    group_name="interactions",
+    kinds=DELTA,
+    pool=SPARK_POOL,
+    code_version="1",
+    metadata=table_metadata("user_profiles"),
+)
+def user_profiles(
+    spark: dg.ResourceParam[LazyPySparkResource], settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[None]:
+    """What each user did: counts, mean rating, recency, activity of the last 7 and 30 days, share of each category."""
+    from recommender_assets.ingestion.profiles import refresh_user_profiles
+
+    return dg.MaterializeResult(metadata={"dagster/row_count": refresh_user_profiles(spark.spark_session, settings)})
+
+
+@dg.asset(
+    deps=[interactions, interaction_history],
+    group_name="interactions",
+    kinds=DELTA,
+    pool=SPARK_POOL,
+    code_version="1",
+    metadata=table_metadata("item_profiles"),
+)
+def item_profiles(
+    spark: dg.ResourceParam[LazyPySparkResource], settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[None]:
+    """What happened to each item: users, counts, mean rating, recency, activity of the last 7 and 30 days."""
+    from recommender_assets.ingestion.profiles import refresh_item_profiles
+
+    return dg.MaterializeResult(metadata={"dagster/row_count": refresh_item_profiles(spark.spark_session, settings)})

@@ -1,0 +1,72 @@
+"""The two models, each with a rating head and a ranking head."""
+
+from typing import Any, Literal
+
+import dagster as dg
+
+from recommender_assets.defs.features.assets import TRAINING_POOL, user_item_matrix
+from recommender_assets.defs.resources import end_mlflow_run
+from recommender_assets.settings import Settings
+
+
+@dg.asset(
+    deps=[user_item_matrix],
+    group_name="models",
+    kinds={"python", "numpy", "mlflow"},
+    pool=TRAINING_POOL,
+    hooks={end_mlflow_run},
+    code_version="1",
+)
+def svd_model(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
+) -> dg.MaterializeResult[None]:
+    """Matrix factorisation with biases (stars) and unconstrained iALS (order), trained outside the hold-out."""
+    return _train("svd", context, settings, mlflow)
+
+
+@dg.asset(
+    deps=[user_item_matrix],
+    group_name="models",
+    kinds={"python", "numpy", "mlflow"},
+    pool=TRAINING_POOL,
+    hooks={end_mlflow_run},
+    code_version="1",
+)
+def nmf_model(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
+) -> dg.MaterializeResult[None]:
+    """Non-negative factorisation of the ratings (stars) and non-negative iALS (order), trained outside the hold-out."""
+    return _train("nmf", context, settings, mlflow)
+
+
+def _train(
+    algorithm: Literal["svd", "nmf"], context: dg.AssetExecutionContext, settings: Settings, mlflow: Any
+) -> dg.MaterializeResult[None]:
+    from recommender_assets.presentation.plots import training_curves
+    from recommender_assets.presentation.tables import key_value_table
+    from recommender_assets.promotion.contenders import train_candidate
+    from recommender_assets.promotion.registry import Registry
+
+    def progress(phase: str, step: int, steps: int, figures: Any) -> None:
+        context.log.debug("%s: %d of %d %s", phase, step, steps, dict(figures))
+
+    candidate = train_candidate(algorithm, settings, progress)
+    manifest = candidate.manifest
+    parent = mlflow.active_run()
+    run_id = Registry(settings).log_candidate(
+        candidate.directory,
+        manifest.version,
+        manifest.hyper_parameters,
+        candidate.curves,
+        parent.info.run_id if parent else None,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            **manifest.metrics,
+            "version": manifest.version,
+            "dagster/uri": str(candidate.directory),
+            "mlflow_run_id": run_id,
+            "hyper_parameters": dg.MetadataValue.md(key_value_table(manifest.hyper_parameters)),
+            "training_curves": dg.MetadataValue.md(training_curves(candidate.curves)),
+        }
+    )
