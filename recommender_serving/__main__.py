@@ -1,0 +1,95 @@
+"""`python -m recommender_serving`: the service, one process, one event loop."""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from recommender_serving.engine.config import ConfigError
+from recommender_serving.settings import ApiSettings, Settings, load_settings
+
+_DESCRIPTION = """\
+Serves live recommendations over HTTP.
+
+Reads the champion below storage.root, follows the Kafka topic streaming.topic from the champion's
+position on, and swaps in every new champion while it serves. Every setting is a key of config.yaml
+and can be overridden by an environment variable, e.g. RECOMMENDER__API__PORT=8080.
+"""
+_SHUTDOWN_SECONDS = 10
+
+
+class PortTakenError(Exception):
+    """The configured address cannot be listened on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the service until it is told to stop; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recommender_serving",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", type=Path, help="configuration file (default: $RECOMMENDER_CONFIG, else config.yaml)"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings(options.config)
+        listener = listen(settings.api)
+    except (ConfigError, PortTakenError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    serve(settings, listener)
+    return 0
+
+
+def listen(api: ApiSettings) -> socket.socket:
+    """Take the configured address.
+
+    Raises:
+        PortTakenError: naming the setting to change.
+    """
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((api.host, api.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise PortTakenError(
+            f"api.port: cannot listen on {api.host}:{api.port} ({error.strerror}); choose another api.port, "
+            "e.g. RECOMMENDER__API__PORT=8080, or another api.host"
+        ) from error
+    return listener
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve on a listening socket until SIGINT or SIGTERM."""
+    # One thread per replica beside the event loop; numpy reads this when it is imported, hence the late imports.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import uvicorn  # noqa: PLC0415
+
+    from recommender_serving.app import create_app  # noqa: PLC0415
+
+    config = uvicorn.Config(
+        create_app(settings),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    host, port = listener.getsockname()[:2]
+    logging.getLogger("recommender_serving").info("listening on http://%s:%d", host, port)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Bodies of the service's answers."""
+
+from typing import Literal
+
+import msgspec
+
+
+class ModelReference(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model answered."""
+
+    algorithm: str
+    version: str
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a list: `score` orders it, `predicted_rating` is in stars."""
+
+    item_id: str
+    title: str
+    score: float
+    predicted_rating: float
+
+
+class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
+    """A served list, best first.
+
+    Attributes:
+        ranking_id: Names this very answer; send it along with events that it led to.
+        source: `personalized` (as trained), `folded_in` (with events since) or `popular` (nothing known of the user).
+        experiment: The experiment that the user takes part in.
+        unknown_items: Items of the user's events that the model does not know yet; they do not count so far.
+        as_of: Time of the newest event that counts, or of the model.
+    """
+
+    user_id: str
+    recommendations: list[Recommendation]
+    model: ModelReference
+    source: Literal["personalized", "folded_in", "popular"]
+    unknown_items: list[str]
+    as_of: str
+    experiment: None = None
+    ranking_id: str = ""
+
+
+class PopularItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item and how many distinct users have interacted with it."""
+
+    item_id: str
+    title: str
+    users: int
+
+
+class PopularItems(msgspec.Struct, frozen=True, kw_only=True):
+    """The items with most users, most popular first."""
+
+    items: list[PopularItem]
+    model: ModelReference
+
+
+class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that was not taken: its place in the body (from 0), a stable reason, and field, value and rule."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the events of one body; the three counts add up to their number."""
+
+    accepted: int
+    duplicate: int
+    rejected: int
+    rejections: list[RejectedEvent]
+
+
+class LivePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the live events reach: partition -> next offset, and records in the topic that are not read yet."""
+
+    state: str
+    topic_id: str
+    next_offsets: dict[str, int]
+    lag_records: int
+
+
+class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that is being served."""
+
+    algorithm: str
+    version: str
+    predecessor: str | None
+    promoted_at: str
+    created_at: str
+    n_users: int
+    n_items: int
+    hyper_parameters: dict[str, object]
+    metrics: dict[str, float]
+    trained_up_to: dict[str, object]
+    live: LivePosition
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the service is not at its best: a stable code and an explanation."""
+
+    code: str
+    detail: str
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`live`, `ready`, or `degraded`: it answers, but for the stated reasons not from all that it should know."""
+
+    status: Literal["live", "ready", "degraded"]
+    reasons: list[Reason] = []

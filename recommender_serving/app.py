@@ -1,0 +1,84 @@
+"""Puts the service together: what lives as long as the application, and its routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from recommender_serving.api.events import events_route
+from recommender_serving.api.health import health_routes
+from recommender_serving.api.items import popular_items_route
+from recommender_serving.api.model import model_route
+from recommender_serving.api.recommendations import recommendations_route
+from recommender_serving.champion import Champion
+from recommender_serving.encoded_path import EncodedPath
+from recommender_serving.engine.config import StreamingSettings
+from recommender_serving.errors import http_problem, unexpected_problem
+from recommender_serving.event_intake import EventIntake, Publisher
+from recommender_serving.event_publisher import EventPublisher
+from recommender_serving.live_updates import FollowerFactory, LiveUpdates
+from recommender_serving.metrics import Metrics, RequestTimer
+from recommender_serving.settings import Settings
+from recommender_serving.topic_follower import TopicFollower
+
+PublisherFactory = Callable[[StreamingSettings, float], Publisher]
+
+
+def create_app(
+    settings: Settings, follower: FollowerFactory = TopicFollower, publisher: PublisherFactory = EventPublisher
+) -> Litestar:
+    """The service as an ASGI application.
+
+    Args:
+        settings: What `load_settings` read.
+        follower: Makes the reader of the event topic.
+        publisher: Makes the writer of the event topic.
+    """
+    metrics = Metrics()
+    live_updates = LiveUpdates(settings.streaming, settings.ratings, metrics, follower)
+    champion = Champion(settings, live_updates, metrics)
+
+    writer = publisher(settings.streaming, settings.api.event_timeout_seconds)
+    intake = EventIntake(settings.ratings, champion, live_updates, writer, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        live_updates.start()
+        writer.start()
+        watch = asyncio.create_task(champion.watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+            await asyncio.to_thread(writer.stop)
+            await live_updates.stop()
+
+    app = Litestar(
+        route_handlers=[
+            recommendations_route(champion, metrics, settings.api),
+            popular_items_route(champion, settings.api),
+            events_route(intake, settings.ratings, settings.api),
+            model_route(champion, live_updates),
+            *health_routes(champion, metrics),
+        ],
+        lifespan=[lifespan],
+        exception_handlers={HTTPException: http_problem, Exception: unexpected_problem},
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="Recommender",
+            version=version("recommender"),
+            description="Recommendations that follow every event within milliseconds.",
+            use_handler_docstrings=True,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        ),
+    )
+    app.asgi_handler = RequestTimer(EncodedPath(app.asgi_handler), metrics)
+    return app

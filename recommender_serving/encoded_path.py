@@ -1,0 +1,41 @@
+"""Routing by the path as the client encoded it, so that a `%2F` inside an id does not look like a separator."""
+
+from urllib.parse import unquote_to_bytes
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from recommender_serving.engine.event_errors import CONTROL_CHARACTER
+from recommender_serving.errors import InvalidUserIdError
+
+_LONGEST_USER_ID = 256
+
+
+class EncodedPath:
+    """ASGI layer that hands the path on undecoded; path parameters arrive percent-encoded (see `decoded_user_id`)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route one request."""
+        if scope["type"] == ScopeType.HTTP:
+            scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        await self._app(scope, receive, send)
+
+
+def decoded_user_id(encoded: str) -> str:
+    """The user id in a path.
+
+    Raises:
+        InvalidUserIdError: it breaks the rule that events are judged by.
+    """
+    try:
+        user_id = unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidUserIdError("user_id: the address is not valid percent-encoded UTF-8") from error
+    if not 1 <= len(user_id) <= _LONGEST_USER_ID:
+        raise InvalidUserIdError(f"user_id: expected 1 to {_LONGEST_USER_ID} characters, got {len(user_id)}")
+    if CONTROL_CHARACTER.search(user_id):
+        raise InvalidUserIdError("user_id: expected no control characters")
+    return user_id

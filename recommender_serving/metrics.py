@@ -1,0 +1,94 @@
+"""Prometheus metrics of the service, and the ASGI layer that times every request."""
+
+import time
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+_LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_UNMATCHED_ROUTE = "unmatched"
+
+
+class Metrics:
+    """All metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.request_duration = Histogram(
+            "recommender_http_request_duration_seconds",
+            "Time from the first byte of a request to the last byte of its answer; its count is the request count.",
+            ("method", "route", "status"),
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.recommendations = Counter(
+            "recommender_recommendations", "Lists served, by source.", ("source",), registry=self.registry
+        )
+        self.user_solve_duration = Histogram(
+            "recommender_user_solve_duration_seconds",
+            "Time to bring one user's vectors up to date with their events.",
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "recommender_events", "Events received by POST /events, by result.", ("result",), registry=self.registry
+        )
+        self.live_records = Counter(
+            "recommender_live_records", "Records read from Kafka, by result.", ("result",), registry=self.registry
+        )
+        self.live_lag = Gauge(
+            "recommender_live_lag_records", "Records in the topic that are not read yet.", registry=self.registry
+        )
+        self.champion = Info("recommender_champion", "The model that is being served.", registry=self.registry)
+        self.champion_swaps = Counter("recommender_champion_swaps", "Models put into service.", registry=self.registry)
+        self.refused_models = Counter(
+            "recommender_refused_models", "Models or pointers refused as damaged.", registry=self.registry
+        )
+        self.degraded = Gauge(
+            "recommender_degraded",
+            "1 while the stated reason degrades the service.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.ready = Gauge(
+            "recommender_ready", "1 when the service has a model to answer with.", registry=self.registry
+        )
+
+
+class RequestTimer:
+    """Outermost ASGI layer: observes every HTTP request, those that match no route included.
+
+    Routes are labelled by template (`/recommendations/user/{user_id}`), so that ids never become time series.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._duration = metrics.request_duration
+        self._series: dict[tuple[str, str, int], Histogram] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Time one request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def send_and_note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note_status)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            key = (method, scope.get("path_template") or _UNMATCHED_ROUTE, status)
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = self._duration.labels(*map(str, key))
+            series.observe(time.perf_counter() - started)

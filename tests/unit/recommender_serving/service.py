@@ -1,0 +1,92 @@
+"""The service in a test: real application, real model files, a topic in memory."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from recommender_serving.app import create_app
+from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
+from recommender_serving.engine.config import StorageSettings
+from recommender_serving.engine.factor_model import FactorModel, write_model
+from recommender_serving.settings import ApiSettings, ChampionSettings, Settings
+from tests.unit.recommender_serving.memory_topic import MemoryTopic
+
+Client = AsyncTestClient[Litestar]
+
+
+@dataclass
+class Service:
+    """One storage root with a topic; `running` starts the application on it."""
+
+    root: Path
+    topic: MemoryTopic = field(default_factory=MemoryTopic)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            storage=StorageSettings(root=str(self.root)),
+            api=ApiSettings(max_body_bytes=262_144),
+            champion=ChampionSettings(poll_interval_seconds=0.01, refused_retry_seconds=0.02),
+        )
+
+    def publish(self, model: FactorModel, predecessor: str | None = None) -> None:
+        """Write the model where the service looks for it, unless it is there, and promote it."""
+        if not version_directory(self.root, model.version).exists():
+            write_model(version_directory(self.root, model.version), model)
+        self.promote(model.version, predecessor)
+
+    def promote(self, version: str, predecessor: str | None = None) -> None:
+        pointer = ChampionPointer(
+            version=version, predecessor=predecessor, deployed={}, promoted_at="2024-01-02T00:00:00Z"
+        )
+        write_pointer(self.root, pointer)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Client]:
+        app = create_app(self.settings, self.topic.follower, self.topic.publisher)
+        async with AsyncTestClient(app) as client:
+            yield client
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[Client]:
+        async with self.running() as client:
+            await until(lambda: is_status(client, 200))
+            yield client
+
+
+async def is_status(client: Client, status: int) -> bool:
+    return (await client.get("/health/ready")).status_code == status
+
+
+async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Wait until an asynchronous condition holds."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
+        await asyncio.sleep(0.005)
+
+
+async def recommend(client: Client, user_id: str, **parameters: Any) -> dict[str, Any]:
+    """The answer for a user, which must be 200."""
+    response = await client.get(f"/recommendations/user/{user_id}", params=parameters)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def items_of(answer: dict[str, Any]) -> list[str]:
+    return [entry["item_id"] for entry in answer["recommendations"]]
+
+
+def event_json(**fields: Any) -> bytes:
+    """An event as a client sends it: a rating by u0 of i00 unless told otherwise."""
+    defaults = {"user_id": "u0", "item_id": "i00", "rating": 4.5, "timestamp": "2024-01-01T12:00:00Z"}
+    return msgspec.json.encode({**defaults, **fields})

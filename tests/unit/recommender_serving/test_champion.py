@@ -1,0 +1,129 @@
+import shutil
+
+from recommender_serving.engine.champion_pointer import pointer_path, version_directory
+from recommender_serving.engine.factor_model import Position
+from tests.factories import make_model
+from tests.unit.recommender_serving.service import Client, Service, event_json, items_of, recommend, until
+
+FIRST = make_model(n_users=6, n_items=40, seed=1)
+SECOND = make_model(n_users=6, n_items=40, seed=2)
+
+
+async def version_of(client: Client) -> str:
+    version: str = (await client.get("/model")).json()["version"]
+    return version
+
+
+async def health(client: Client) -> dict[str, object]:
+    answer: dict[str, object] = (await client.get("/health/ready")).json()
+    return answer
+
+
+async def refused(client: Client) -> bool:
+    return "champion_refused" in str(await health(client))
+
+
+def truncate(service: Service, version: str) -> None:
+    array = next(path for path in sorted(version_directory(service.root, version).iterdir()) if path.suffix == ".npy")
+    array.write_bytes(array.read_bytes()[:-1])
+
+
+async def test_a_damaged_new_version_is_refused_and_the_old_one_keeps_serving(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        before = items_of(await recommend(client, "u0"))
+        service.publish(SECOND)
+        service.promote(FIRST.version)
+        await until(lambda: is_version(client, FIRST.version))
+        truncate(service, SECOND.version)
+        service.promote(SECOND.version)
+        await until(lambda: refused(client))
+        state = await health(client)
+        assert state["status"] == "degraded"
+        assert SECOND.version in str(state["reasons"])
+        assert await version_of(client) == FIRST.version
+        assert items_of(await recommend(client, "u0")) == before
+        metrics = (await client.get("/metrics")).text
+        assert "recommender_refused_models_total 1.0" in metrics
+        assert 'recommender_degraded{reason="champion_refused"} 1.0' in metrics
+        service.promote(FIRST.version)
+        await until(lambda: is_ready(client))
+
+
+async def is_version(client: Client, version: str) -> bool:
+    return await version_of(client) == version
+
+
+async def is_ready(client: Client) -> bool:
+    return (await health(client))["status"] == "ready"
+
+
+async def test_a_version_that_is_mended_is_tried_again(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        service.promote(SECOND.version)  # promoted before its directory is there
+        await until(lambda: refused(client))
+        service.publish(SECOND)
+        await until(lambda: is_version(client, SECOND.version))
+        assert await is_ready(client)
+
+
+async def test_a_directory_that_holds_another_version_is_refused(service: Service) -> None:
+    service.publish(FIRST)
+    shutil.copytree(version_directory(service.root, FIRST.version), version_directory(service.root, "svd-other"))
+    async with service.ready() as client:
+        service.promote("svd-other")
+        await until(lambda: refused(client))
+        assert await version_of(client) == FIRST.version
+
+
+async def test_a_damaged_pointer_is_stated_and_changes_nothing(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        pointer_path(service.root).write_text('{"version": 3}', encoding="utf-8")
+        await until(lambda: refused(client))
+        assert "pointer" in str(await health(client))
+        assert await version_of(client) == FIRST.version
+
+
+async def test_with_only_a_damaged_champion_the_service_says_why_it_is_not_ready(service: Service) -> None:
+    service.publish(FIRST)
+    truncate(service, FIRST.version)
+    async with service.running() as client:
+        await until(lambda: names_the_version(client))
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def names_the_version(client: Client) -> bool:
+    response = await client.get("/recommendations/user/u0")
+    return response.status_code == 503 and f"champion {FIRST.version} was refused" in response.json()["detail"]
+
+
+async def test_a_new_champion_keeps_later_events_and_drops_those_it_was_trained_on(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        for user in ("early", "late"):
+            await client.post("/events", content=event_json(user_id=user))
+        after_one = Position(topic="user_interactions", next_offsets={"0": 1})
+        service.publish(make_model(n_users=6, n_items=40, seed=3, version="svd-later", position=after_one))
+        await until(lambda: is_version(client, "svd-later"))
+        assert (await recommend(client, "late"))["source"] == "folded_in"
+        # The model was trained up to the event of `early`, and this one has no such user: the event is not live.
+        assert (await recommend(client, "early"))["source"] == "popular"
+        assert len(service.topic.followed) == 1, "what is held already is not read again"
+
+
+async def test_a_rollback_reads_again_what_is_not_held(service: Service) -> None:
+    after_two = Position(topic="user_interactions", next_offsets={"0": 2})
+    newer = make_model(n_users=6, n_items=40, seed=3, version="svd-newer", position=after_two)
+    for user in ("early", "middle", "late"):
+        service.topic.append(event_json(user_id=user))
+    service.publish(newer)
+    async with service.ready() as client:
+        assert (await recommend(client, "early"))["source"] == "popular"
+        assert (await recommend(client, "late"))["source"] == "folded_in"
+        service.publish(FIRST)  # its position is offset 0
+        await until(lambda: is_version(client, FIRST.version))
+        for user in ("early", "middle", "late"):
+            assert (await recommend(client, user))["source"] == "folded_in"
+    assert service.topic.followed == [("", {0: 2}), ("", {0: 0})]

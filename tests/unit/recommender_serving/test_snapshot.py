@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender_serving.engine.events import Event
+from recommender_serving.engine.factor_model import FactorModel
+from recommender_serving.engine.live_events import LiveEvents
+from recommender_serving.metrics import Metrics
+from recommender_serving.snapshot import Snapshot
+from tests.factories import START_US, history_of, make_event, make_model
+
+USERS = ["u0", "u1", "u2"]
+ITEMS = [f"i{number:02d}" for number in range(15)]
+
+
+def snapshot_of(model: FactorModel, live: LiveEvents | None = None, cached_users: int = 100) -> Snapshot:
+    return Snapshot(model, live or LiveEvents({}), Metrics(), cached_users)
+
+
+def live_with(*events: Event) -> LiveEvents:
+    live = LiveEvents({})
+    for offset, event in enumerate(events):
+        live.apply(event, 0, offset)
+    return live
+
+
+ratings = st.lists(
+    st.builds(
+        make_event,
+        user_id=st.sampled_from(USERS),
+        item_id=st.sampled_from(ITEMS),
+        event_type=st.sampled_from(["rating", "view", "click", "purchase", "remove"]),
+        rating=st.integers(1, 10).map(lambda stars: stars / 2),
+        timestamp_us=st.integers(0, 50).map(lambda second: START_US + second * 1_000_000),
+    ),
+    max_size=25,
+)
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+@settings(deadline=None, max_examples=60)
+@given(events=ratings, cut=st.integers(0, 25))
+def test_a_folded_in_user_equals_the_user_of_a_model_trained_on_the_same_events(
+    algorithm: str, events: list[Event], cut: int
+) -> None:
+    """The same item factors with all events in training, and with the later ones live: equal vectors and lists."""
+    trained = make_model(algorithm, user_ids=USERS, item_ids=ITEMS, history=history_of(events, USERS, ITEMS))
+    base = make_model(algorithm, user_ids=USERS, item_ids=ITEMS, history=history_of(events[:cut], USERS, ITEMS))
+    folded, whole = snapshot_of(base, live_with(*events[cut:])), snapshot_of(trained)
+    for user in USERS:
+        got, expected = folded.state_of(user), whole.state_of(user)
+        assert (got.source == "popular") == (expected.source == "popular")
+        assert got.seen.tolist() == expected.seen.tolist()
+        if expected.source != "popular":
+            np.testing.assert_allclose(got.ranking, expected.ranking, atol=1e-5)
+            np.testing.assert_allclose(got.rating, expected.rating, atol=1e-5)
+            assert got.bias == pytest.approx(expected.bias, abs=1e-5)
+
+
+def test_a_known_user_without_events_has_the_stored_vectors() -> None:
+    model = make_model(n_users=4, n_items=20)
+    state = snapshot_of(model).state_of("u2")
+    assert state.source == "personalized"
+    assert np.array_equal(state.ranking, model.ranking.user_factors[2])
+    assert np.array_equal(state.rating, model.rating.user_factors[2])
+
+
+def test_a_user_is_solved_again_only_after_an_event() -> None:
+    live = LiveEvents({})
+    snapshot = snapshot_of(make_model(n_users=4, n_items=20), live)
+    before = snapshot.state_of("u1")
+    live.apply(make_event("u2", "i03"), 0, 0)
+    assert snapshot.state_of("u1") is before
+    live.apply(make_event("u1", "i03"), 0, 1)
+    after = snapshot.state_of("u1")
+    assert after is not before
+    assert snapshot.state_of("u1") is after
+
+
+def test_the_number_of_kept_users_is_bounded_and_evicted_users_come_back_equal() -> None:
+    snapshot = snapshot_of(make_model(n_users=9, n_items=20), cached_users=3)
+    before = [snapshot.recommend(f"u{user}", 5, exclude_seen=True) for user in range(9)]
+    assert len(snapshot._states) == 3
+    assert [snapshot.recommend(f"u{user}", 5, exclude_seen=True) for user in range(9)] == before
+
+
+def test_after_forget_a_user_is_a_stranger() -> None:
+    model = make_model(n_users=4, n_items=20)
+    snapshot = snapshot_of(model, live_with(make_event("u1", "i03"), make_event("u1", event_type="forget")))
+    answer = snapshot.recommend("u1", 5, exclude_seen=True)
+    assert answer.source == "popular"
+    stranger = snapshot.recommend("nobody", 5, exclude_seen=True)
+    assert answer.recommendations == stranger.recommendations
+
+
+def test_a_list_is_shorter_only_when_nothing_is_left() -> None:
+    model = make_model(n_users=3, n_items=6)
+    snapshot = snapshot_of(model)
+    seen = len(snapshot.state_of("u0").seen)
+    assert seen > 0
+    assert len(snapshot.recommend("u0", 20, exclude_seen=True).recommendations) == 6 - seen
+    assert len(snapshot.recommend("u0", 20, exclude_seen=False).recommendations) == 6
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+def test_predicted_ratings_stay_on_the_scale(algorithm: str) -> None:
+    model = make_model(algorithm, n_users=5, n_items=30)
+    model.rating.item_factors[:] *= 50
+    for user in ("u0", "u1", "nobody"):
+        for entry in snapshot_of(model).recommend(user, 20, exclude_seen=False).recommendations:
+            assert 0.5 <= entry.predicted_rating <= 5.0
+
+
+def test_events_are_known_from_training_and_from_live() -> None:
+    trained, live, neither = (make_event("u0", item) for item in ("i01", "i02", "i03"))
+    model = make_model(user_ids=USERS, item_ids=ITEMS, history=history_of([trained], USERS, ITEMS))
+    snapshot = snapshot_of(model, live_with(live))
+    assert snapshot.holds(trained)
+    assert snapshot.holds(live)
+    assert not snapshot.holds(neither)
+    assert not snapshot.holds(make_event("nobody", "i01"))
+
+
+def test_the_newest_event_dates_the_answer() -> None:
+    events = [make_event("u0", f"i0{n}", timestamp_us=START_US + n * 1_000_000) for n in (3, 1, 2)]
+    snapshot = snapshot_of(make_model(user_ids=USERS, item_ids=ITEMS), live_with(*events))
+    assert snapshot.recommend("u0", 1, exclude_seen=True).as_of == "2024-01-01T00:00:03Z"
