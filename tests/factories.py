@@ -24,7 +24,7 @@ START_US = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
 
 def make_event(  # noqa: PLR0917 (all optional)
     user_id: str = "u1",
-    item_id: str | None = "i1",
+    item_id: str | None = "i01",
     event_type: str = "rating",
     rating: float | None = 4.0,
     timestamp_us: int = START_US,

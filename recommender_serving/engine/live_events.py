@@ -118,6 +118,10 @@ class UserObservations:
 def user_observations(model: FactorModel, live: Sequence[LiveEvent], user_id: str) -> UserObservations:
     """Merge the model's past of a user with the user's live events.
 
+    The model does not know events that were forgotten before its position, `forget` events themselves, nor events that
+    a later one replaced: sent again after its position (the last kind: and after a `forget`), they count until the
+    next model.
+
     Args:
         model: gives the past, the item index, and the weights and scale of its training.
         live: `LiveEvents.of_user(user_id)`, only records that are not inside the model.

@@ -1,0 +1,202 @@
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender_serving.engine.config import EventWeights, RatingScale
+from recommender_serving.engine.events import Event
+from recommender_serving.engine.fold_in import fold_in_ranking
+from recommender_serving.engine.history import observe
+from recommender_serving.engine.live_events import LiveEvents, UserObservations, user_observations
+from tests.factories import START_US, history_of, make_event, make_model
+
+USERS = ["u0", "u1"]
+ITEMS = ["i0", "i1", "i2"]
+ALL_ITEMS = [*ITEMS, "x0", "x1"]  # the model knows only ITEMS
+
+
+class Past(NamedTuple):
+    """What a batch rebuild makes of records 0..n."""
+
+    events: list[Event]
+    forgotten: set[Event]
+
+
+def rebuild(records: list[Event]) -> Past:
+    """The rules of the tables: first offset of equal events, and `forget` by position."""
+    events: list[Event] = []
+    seen: set[tuple[int, str]] = set()
+    forgotten: set[Event] = set()
+    for event in records:
+        if (event.timestamp_us, event.event_id) in seen:
+            continue
+        seen.add((event.timestamp_us, event.event_id))
+        if event.event_type == "forget":
+            forgotten |= {other for other in events if other.user_id == event.user_id} | {event}
+            events = [other for other in events if other.user_id != event.user_id]
+        else:
+            events.append(event)
+    return Past(events, forgotten)
+
+
+def as_dict(observed: UserObservations) -> dict[str, tuple[float, float]]:
+    rows = zip(observed.items, np.nan_to_num(observed.ratings, nan=-1), observed.strengths, strict=True)
+    return {ITEMS[item]: (float(rating), float(strength)) for item, rating, strength in rows}
+
+
+def expected_of(events: list[Event], user_id: str) -> dict[str, tuple[float, float]]:
+    history = history_of([event for event in events if event.user_id == user_id], [user_id], ALL_ITEMS)
+    rows = observe(history, EventWeights(), RatingScale())
+    return {
+        ALL_ITEMS[item]: (float(rating), float(strength))
+        for item, rating, strength in zip(rows.item, np.nan_to_num(rows.rating, nan=-1), rows.strength, strict=True)
+    }
+
+
+def events_of(users: list[str], items: list[str]) -> st.SearchStrategy[list[Event]]:
+    event = st.builds(
+        make_event,
+        user_id=st.sampled_from(users),
+        item_id=st.sampled_from(items),
+        event_type=st.sampled_from(["rating", "rating", "view", "purchase", "remove", "remove", "forget"]),
+        rating=st.integers(1, 10).map(lambda half_stars: half_stars / 2),
+        timestamp_us=st.integers(0, 4).map(lambda second: START_US + second * 1_000_000),
+    )
+    return st.lists(event, max_size=15)
+
+
+@settings(max_examples=300)
+@given(events_of(USERS, ITEMS), events_of([*USERS, "new"], ALL_ITEMS), st.data())
+def test_live_events_give_what_a_rebuild_gives(before: list[Event], after: list[Event], data: st.DataObject) -> None:
+    past = rebuild(before)
+    if before or after:
+        after += data.draw(st.lists(st.sampled_from(before + after), max_size=6))
+    # A model does not know what it no longer holds; that this comes again after a forget is the documented limit.
+    latest = {(e.user_id, e.item_id, e.event_type): e for e in sorted(past.events, key=lambda e: e.timestamp_us)}
+    gone = past.forgotten
+    if any(event.event_type == "forget" for event in after):
+        gone = set(before) - set(latest.values())
+    gone_ids = {(event.timestamp_us, event.event_id) for event in gone}
+    later = [e for e in enumerate(after, len(before)) if (e[1].timestamp_us, e[1].event_id) not in gone_ids]
+    model = make_model(user_ids=USERS, item_ids=ITEMS, history=history_of(past.events, USERS, ITEMS))
+    live = LiveEvents({0: len(before)})
+    for offset, event in data.draw(st.permutations(later + later[:3])):
+        live.apply(event, 0, offset)
+    everything = rebuild(before + [event for _, event in later]).events
+    for user_id in [*USERS, "new"]:
+        observed = user_observations(model, live.of_user(user_id), user_id)
+        expected = expected_of(everything, user_id)
+        assert sorted(observed.unknown_items) == sorted(expected.keys() - set(ITEMS))
+        assert as_dict(observed) == {item: values for item, values in expected.items() if item in ITEMS}
+        assert observed.items.tolist() == sorted(observed.items)
+
+
+def test_without_live_events_a_user_is_as_trained() -> None:
+    model = make_model("nmf")
+    for user, user_id in enumerate(model.user_ids[:]):
+        observed = user_observations(model, (), user_id)
+        x = fold_in_ranking(model.ranking, observed.items, observed.strengths)
+        assert x == pytest.approx(model.ranking.user_factors[user], abs=1e-6)
+
+
+def test_a_stranger_has_observed_nothing() -> None:
+    observed = user_observations(make_model(), (), "stranger")
+    assert (len(observed.items), len(observed.ratings), len(observed.strengths)) == (0, 0, 0)
+    assert observed.unknown_items == []
+    assert (observed.items.dtype, observed.ratings.dtype, observed.strengths.dtype) == (
+        np.int32,
+        np.float32,
+        np.float32,
+    )
+
+
+def test_an_item_that_is_removed_is_not_unknown() -> None:
+    live = LiveEvents({})
+    for offset, (item_id, event_type) in enumerate([("x1", "view"), ("x0", "view"), ("x1", "remove")]):
+        live.apply(make_event("u0", item_id, event_type, timestamp_us=START_US + offset), 0, offset)
+    assert user_observations(make_model(), live.of_user("u0"), "u0").unknown_items == ["x0"]
+
+
+def test_a_forget_takes_the_past_and_the_lower_offsets_of_its_own_partition() -> None:
+    model = make_model(user_ids=USERS, item_ids=ITEMS)
+    live = LiveEvents({})
+    live.apply(make_event("u0", "i0", "view", timestamp_us=1), 0, 4)
+    live.apply(make_event("u0", event_type="forget", timestamp_us=0), 0, 5)
+    live.apply(make_event("u0", "i1", "view", timestamp_us=2), 0, 6)
+    live.apply(make_event("u0", "i2", "view", timestamp_us=3), 1, 3)
+    assert user_observations(model, live.of_user("u0"), "u0").items.tolist() == [1, 2]
+
+
+def test_the_first_offset_of_equal_events_counts() -> None:
+    live = LiveEvents({})
+    live.apply(make_event("new", "i01", rating=1.0, event_id="e"), 0, 9)
+    live.apply(make_event("new", "i01", rating=5.0, event_id="e"), 0, 8)
+    assert user_observations(make_model(), live.of_user("new"), "new").ratings.tolist() == [5.0]
+
+
+def test_the_past_comes_before_every_live_event() -> None:
+    past = make_event("u0", "i0", rating=2.0, event_id="e")
+    model = make_model(user_ids=USERS, item_ids=ITEMS, history=history_of([past], USERS, ITEMS))
+    live = LiveEvents({})
+    live.apply(make_event("u0", "i0", rating=5.0, event_id="e"), 0, 0)
+    assert user_observations(model, live.of_user("u0"), "u0").ratings.tolist() == [2.0]
+
+
+def test_records_are_kept_once_in_order_and_from_the_start_on() -> None:
+    live = LiveEvents({0: 2})
+    for partition, offset in [(0, 5), (0, 1), (1, 0), (0, 2), (0, 5), (0, 3)]:
+        live.apply(make_event(), partition, offset)
+    assert [(entry.partition, entry.offset) for entry in live.of_user("u1")] == [(0, 2), (0, 3), (0, 5), (1, 0)]
+    assert list(live.of_user("other")) == []
+
+
+def test_the_version_grows_with_every_new_event_of_the_user() -> None:
+    live = LiveEvents({0: 1})
+    assert live.version("u1") == 0
+    live.apply(make_event("u1"), 0, 1)
+    first = live.version("u1")
+    live.apply(make_event("u1"), 0, 1)
+    live.apply(make_event("u1"), 0, 0)
+    live.apply(make_event("u2"), 0, 2)
+    assert live.version("u1") == first > 0
+    live.apply(make_event("u1"), 0, 3)
+    assert live.version("u1") > live.version("u2") > first
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1), st.integers(0, 9))), st.data())
+def test_a_trimmed_store_is_one_that_started_later(records: list[tuple[str, int, int]], data: st.DataObject) -> None:
+    starts = [{0: 2}, {0: 4, 1: 3}, {0: 3, 2: 1}, {1: 6}]
+    store, fresh = LiveEvents({}), LiveEvents({0: 4, 1: 6})
+    for start in starts:
+        store = store.trimmed(start)
+        for user_id, partition, offset in data.draw(st.permutations(records)):
+            store.apply(make_event(user_id), partition, offset)
+    for user_id, partition, offset in records:
+        fresh.apply(make_event(user_id), partition, offset)
+    for user_id in "abc":
+        assert list(store.of_user(user_id)) == list(fresh.of_user(user_id))
+
+
+def test_trimming_leaves_the_old_store_and_goes_on_counting() -> None:
+    old = LiveEvents({0: 0})
+    for offset in range(4):
+        old.apply(make_event("u1"), 0, offset)
+    old.apply(make_event("u2"), 0, 4)
+    new = old.trimmed({0: 2})
+    new.apply(make_event("u1"), 0, 5)
+    assert [entry.offset for entry in new.of_user("u1")] == [2, 3, 5]
+    assert [entry.offset for entry in old.of_user("u1")] == [0, 1, 2, 3]
+    assert new.version("u1") > old.version("u2")
+
+
+def test_a_trimmed_store_lets_go_of_users_nobody_asks_for() -> None:
+    old = LiveEvents({})
+    for user in range(50):
+        old.apply(make_event(f"u{user}"), 0, user)
+    new = old.trimmed({0: 50})
+    for offset in range(50, 100):
+        new.apply(make_event("busy"), 0, offset)
+    assert new._by_user.keys() == {"busy"}
+    assert new._versions.keys() == {"busy"}
