@@ -46,10 +46,34 @@ def user_item_matrix(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
     code_version="1",
 )
 def reduced_features(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
-    """User and item features: scaled to 0..1, selected by mutual information, reduced by two thirds or more."""
+    """User and item features: scaled to 0..1, selected by mutual information with ratings, reduced by two thirds."""
     from recommender_assets.features.matrix import load_matrix
-    from recommender_assets.features.reduction import reduce_features
+    from recommender_assets.features.reduction import reduce_features, save_features
+    from recommender_assets.presentation.plots import explained_variance
+    from recommender_assets.presentation.tables import key_value_table
     from recommender_assets.promotion.contenders import matrix_directory
+    from recommender_assets.training.hold_out import hold_out_mask
 
-    reduced = reduce_features(load_matrix(matrix_directory(settings.root)), settings)
-    return dg.MaterializeResult(metadata={"report": dg.MetadataValue.json(reduced.report)})
+    matrix = load_matrix(matrix_directory(settings.root))
+    features = reduce_features(matrix, hold_out_mask(matrix, settings.training.hold_out_share), settings)
+    directory = settings.root / "features"
+    save_features(directory, matrix, features)
+    tables = {"user": features.user, "item": features.item}
+    numbers = {
+        f"{name}_{figure}": getattr(table, figure)
+        for name, table in tables.items()
+        for figure in ("n_columns", "n_selected", "n_kept", "held_out_r2")
+    }
+    selected = {
+        f"{name}_selected": dg.MetadataValue.md(key_value_table(table.mutual_information))
+        for name, table in tables.items()
+    }
+    shares = {name: table.explained_shares for name, table in tables.items()}
+    return dg.MaterializeResult(
+        metadata={
+            **numbers,
+            **selected,
+            "dagster/uri": str(directory),
+            "explained_variance": dg.MetadataValue.md(explained_variance(shares)),
+        }
+    )

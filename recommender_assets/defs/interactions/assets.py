@@ -10,6 +10,7 @@ from recommender_assets.settings import Settings
 
 SPARK_POOL = "spark"
 DELTA = {"spark", "deltalake"}
+AFTER_THE_CHAMPION = {"dagster/priority": "-1"}  # nothing in a run waits for the profiles
 
 user_interactions = dg.AssetSpec(
     "user_interactions",
@@ -96,6 +97,7 @@ def items(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     kinds=DELTA,
     pool=SPARK_POOL,
     code_version="1",
+    op_tags=AFTER_THE_CHAMPION,
     metadata=table_metadata("user_profiles"),
 )
 def user_profiles(
@@ -113,6 +115,7 @@ def user_profiles(
     kinds=DELTA,
     pool=SPARK_POOL,
     code_version="1",
+    op_tags=AFTER_THE_CHAMPION,
     metadata=table_metadata("item_profiles"),
 )
 def item_profiles(
