@@ -100,8 +100,8 @@ class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     initial_deviation: float = 0.02
     user_regularization: float = 5.0
     user_bias_regularization: float = 3.0
-    ranking_regularization: float = 4.0
-    ranking_item_regularization: float = 10.0
+    ranking_regularization: float = 8.0
+    ranking_item_regularization: float = 4.0
     unobserved_weight: float = 0.15
     ranking_iterations: int = 12
 
@@ -132,8 +132,8 @@ class NmfSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     regularization: float = 10.0
     iterations: int = 20
     user_regularization: float = 10.0
-    ranking_regularization: float = 5.5
-    ranking_item_regularization: float = 4.0
+    ranking_regularization: float = 4.0
+    ranking_item_regularization: float = 6.0
     unobserved_weight: float = 0.15
     ranking_iterations: int = 12
 

@@ -53,8 +53,7 @@ def _binned(column: Float64s, row: NDArray[np.integer]) -> NDArray[np.int64]:
     reached = np.cumsum(weight[order])
     targets = np.arange(1, _BINS) * (reached[-1] / _BINS)
     edges = np.unique(column[order][np.minimum(np.searchsorted(reached, targets), len(order) - 1)])
-    binned: NDArray[np.int64] = np.searchsorted(edges, column, side="right")
-    return binned[row]
+    return np.asarray(np.searchsorted(edges, column, side="right")[row])
 
 
 def _information(left: NDArray[np.integer], right: NDArray[np.integer]) -> float:

@@ -1,0 +1,26 @@
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender_assets.evaluation.metrics.coverage import catalogue_coverage, user_coverage
+
+LISTS = st.lists(st.lists(st.integers(-1, 6), min_size=3, max_size=3), min_size=1, max_size=5)
+
+
+@given(LISTS)
+def test_catalogue_coverage_counts_distinct_listed_items(lists):
+    distinct = {item for row in lists for item in row if item >= 0}
+
+    assert catalogue_coverage(np.array(lists), 7) == len(distinct) / 7
+
+
+def test_user_coverage_wants_a_full_list_from_the_users_own_history():
+    lists = np.array([[1, 2], [3, -1], [1, 2], [0, 4]])
+
+    assert user_coverage(lists, np.array([True, True, False, True])) == 0.5
+
+
+def test_user_coverage_is_undefined_without_users():
+    assert math.isnan(user_coverage(np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=bool)))

@@ -1,0 +1,65 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from recommender_assets.training.coordinate_descent import improve_rows
+from recommender_assets.training.exact_solver import solve_rows
+from recommender_assets.training.rows import Rows
+
+PENALTY = 0.7
+
+
+def problem(seed: int = 0):
+    random = np.random.default_rng(seed)
+    counts = np.array([6, 0, 12, 1])
+    n = counts.sum()
+    rows = Rows(
+        np.concatenate([[0], np.cumsum(counts)]),
+        random.integers(0, 15, n).astype(np.int32),
+        random.normal(size=n).astype(np.float32),
+        random.random(n).astype(np.float32),
+    )
+    factors = random.normal(size=(15, 5)).astype(np.float32)
+    prior = random.random(5).astype(np.float32)
+    return rows, factors, prior, (0.2 * factors.T @ factors).astype(np.float32)
+
+
+def loss(rows, factors, prior, gram, x) -> float:
+    error = rows.target - np.einsum("nf,nf->n", x[rows.row_of_entry()], factors[rows.column])
+    of_gram = 0.0 if gram is None else np.einsum("rf,fg,rg->", x, gram, x)
+    return float(np.sum(rows.weight * error**2) + of_gram + PENALTY * np.sum((x - prior) ** 2))
+
+
+@pytest.mark.parametrize("non_negative", [False, True])
+@pytest.mark.parametrize("has_gram", [False, True])
+def test_many_sweeps_reach_the_exact_solution(non_negative, has_gram):
+    rows, factors, prior, gram = problem()
+    used = gram if has_gram else None
+    x = np.ones((rows.n_rows, 5), dtype=np.float32)
+
+    improve_rows(rows, factors, x, PENALTY, prior, gram=used, non_negative=non_negative, sweeps=300)
+
+    exact = solve_rows(
+        rows,
+        factors,
+        np.full(5, PENALTY),
+        prior.astype(np.float64),
+        gram=None if used is None else used.astype(np.float64),
+        non_negative=non_negative,
+    )
+    np.testing.assert_allclose(x, exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("non_negative", [False, True])
+def test_no_sweep_raises_the_loss_or_leaves_the_feasible_side(non_negative):
+    rows, factors, prior, gram = problem(seed=1)
+    x = np.abs(np.random.default_rng(2).normal(size=(rows.n_rows, 5))).astype(np.float32)
+    losses = [loss(rows, factors, prior, gram, x)]
+    for _ in range(6):
+        improve_rows(rows, factors, x, PENALTY, prior, gram=gram, non_negative=non_negative)
+        losses.append(loss(rows, factors, prior, gram, x))
+        assert not non_negative or (x >= 0).all()
+
+    assert losses[1] < losses[0]
+    assert all(later <= former + 1e-4 for former, later in pairwise(losses))

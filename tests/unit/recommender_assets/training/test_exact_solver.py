@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender_assets.training.exact_solver import solve_rows
+from recommender_assets.training.rows import Rows
+from recommender_serving.engine.fold_in import solve_user
+
+
+@st.composite
+def problems(draw):
+    random = np.random.default_rng(draw(st.integers(0, 10_000)))
+    k, n_columns = draw(st.integers(1, 12)), draw(st.integers(1, 15))
+    counts = [draw(st.integers(0, n_columns)) for _ in range(draw(st.integers(1, 4)))]
+    n = sum(counts)
+    rows = Rows(
+        indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        column=np.concatenate([np.sort(random.permutation(n_columns)[:c]) for c in counts]).astype(np.int32),
+        target=random.normal(size=n).astype(np.float32),
+        weight=random.random(n).astype(np.float32),
+    )
+    half = random.normal(size=(k, k))
+    gram = half @ half.T if draw(st.booleans()) else None
+    factors = random.normal(size=(n_columns, k)).astype(np.float32)
+    return rows, factors, random.uniform(0.05, 3.0, k), random.normal(size=k), gram
+
+
+@settings(deadline=None)
+@given(problems(), st.booleans())
+def test_every_row_equals_the_solution_of_the_service(problem, non_negative):
+    rows, factors, penalty, prior, gram = problem
+
+    found = solve_rows(rows, factors, penalty, prior, gram=gram, non_negative=non_negative)
+
+    for row in range(rows.n_rows):
+        entries = slice(rows.indptr[row], rows.indptr[row + 1])
+        expected = solve_user(
+            factors[rows.column[entries]],
+            rows.target[entries],
+            rows.weight[entries],
+            penalty,
+            prior,
+            gram=gram,
+            non_negative=non_negative,
+        )
+        np.testing.assert_allclose(found[row], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("non_negative", [False, True])
+def test_a_row_depends_on_itself_alone(non_negative):
+    random = np.random.default_rng(0)
+    factors = random.normal(size=(20, 6)).astype(np.float32)
+    counts = np.array([5, 0, 9])
+    n = counts.sum()
+    rows = Rows(
+        np.concatenate([[0], np.cumsum(counts)]),
+        random.integers(0, 20, n).astype(np.int32),
+        random.random(n).astype(np.float32),
+        np.ones(n, dtype=np.float32),
+    )
+    last = Rows(np.array([0, 9]), rows.column[5:], rows.target[5:], rows.weight[5:])
+    arguments = (factors, np.full(6, 0.5), np.zeros(6))
+
+    together = solve_rows(rows, *arguments, non_negative=non_negative)
+
+    assert together[2].tobytes() == solve_rows(last, *arguments, non_negative=non_negative)[0].tobytes()
+
+
+def test_read_only_arrays_are_solved_alike():
+    rows = Rows(
+        np.array([0, 2]), np.array([0, 1], dtype=np.int32), np.ones(2, dtype=np.float32), np.ones(2, dtype=np.float32)
+    )
+    factors = np.eye(2, dtype=np.float32)
+    expected = solve_rows(rows, factors, np.ones(2), np.zeros(2))
+    factors.flags.writeable = False
+
+    np.testing.assert_array_equal(solve_rows(rows, factors, np.ones(2), np.zeros(2)), expected)
+    np.testing.assert_allclose(expected, [[0.5, 0.5]])
