@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FULL_EXCHANGES = 3  # exchanges of all infeasible variables that may fail to improve before the backup rule
+_STEPS_PER_VARIABLE = 50  # three to six steps in all are usual
 _TOLERANCE = 64 * np.finfo(np.float64).eps
 
 
@@ -20,11 +21,14 @@ def solve_nnls(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
 
     Returns:
         (k,) the only solution.
+
+    Raises:
+        ArithmeticError: rounding makes the exchanges cycle, which only happens if A is close to singular.
     """
     k = len(b)
     free = np.ones(k, dtype=bool)
     fewest, exchanges_left = k + 1, _FULL_EXCHANGES
-    while True:
+    for _ in range(_STEPS_PER_VARIABLE * (k + 1)):
         x: NDArray[np.float64] = np.zeros(k)
         if free.all():
             x[:] = np.linalg.solve(a, b)
@@ -46,3 +50,4 @@ def solve_nnls(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
         else:
             infeasible = infeasible[-1:]
         free[infeasible] = ~free[infeasible]
+    raise ArithmeticError(f"no solution of {k} non-negative variables found, is the matrix positive definite?")

@@ -168,3 +168,12 @@ def test_values_out_of_range_are_named(user: int, item: int, event_type: int, na
     one = np.ones(1, dtype=np.int64)
     with pytest.raises(ValueError, match=f"{name} must lie in 0.."):
         latest_events(3, one * user, one * item, one * event_type, one.astype(np.float32), one, one)
+
+
+def test_time_decides_before_the_key_and_the_key_before_the_rating() -> None:
+    low, high = sorted(["a", "b"], key=lambda name: make_event(event_id=name).event_key)
+    early = make_event("u0", "i0", rating=1.0, timestamp_us=1, event_id=high)
+    late = make_event("u0", "i0", rating=0.5, timestamp_us=2, event_id=low)
+    same_time = make_event("u0", "i0", rating=5.0, timestamp_us=1, event_id=low)
+    assert observed([late, early]).rating.tolist() == [0.5]
+    assert observed([same_time, early]).rating.tolist() == [1.0]

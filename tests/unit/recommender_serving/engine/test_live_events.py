@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.factories import START_US, history_of, make_event, make_model
 USERS = ["u0", "u1"]
 ITEMS = ["i0", "i1", "i2"]
 ALL_ITEMS = [*ITEMS, "x0", "x1"]  # the model knows only ITEMS
+MODEL = make_model(user_ids=USERS, item_ids=ITEMS)
 
 
 class Past(NamedTuple):
@@ -80,7 +82,7 @@ def test_live_events_give_what_a_rebuild_gives(before: list[Event], after: list[
         gone = set(before) - set(latest.values())
     gone_ids = {(event.timestamp_us, event.event_id) for event in gone}
     later = [e for e in enumerate(after, len(before)) if (e[1].timestamp_us, e[1].event_id) not in gone_ids]
-    model = make_model(user_ids=USERS, item_ids=ITEMS, history=history_of(past.events, USERS, ITEMS))
+    model = replace(MODEL, history=history_of(past.events, USERS, ITEMS))
     live = LiveEvents({0: len(before)})
     for offset, event in data.draw(st.permutations(later + later[:3])):
         live.apply(event, 0, offset)

@@ -63,3 +63,9 @@ def test_the_backup_rule_ends_where_full_exchanges_cycle(monkeypatch: pytest.Mon
         assert np.all(x >= 0)
         assert np.all(y >= -1e-9)
         assert np.all(np.abs(y * x) <= 1e-9)
+
+
+def test_a_matrix_that_lets_the_exchanges_cycle_is_an_error() -> None:
+    # Not positive definite: no partition is ever feasible.
+    with pytest.raises(ArithmeticError, match="is the matrix positive definite"):
+        solve_nnls(np.array([[-1.0]]), np.array([1.0]))
