@@ -25,11 +25,11 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
     """A served list, best first.
 
     Attributes:
-        ranking_id: Names this very answer; send it along with events that it led to.
         source: `personalized` (as trained), `folded_in` (with events since) or `popular` (nothing known of the user).
         experiment: The experiment that the user takes part in.
         unknown_items: Items of the user's events that the model does not know yet; they do not count so far.
         as_of: Time of the newest event that counts, or of the model.
+        ranking_id: Names this very answer; send it along with events that it led to. Last, as it is filled in last.
     """
 
     user_id: str

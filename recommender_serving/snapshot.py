@@ -6,8 +6,9 @@ A request takes one snapshot and answers from it alone, so factors of two models
 import datetime as dt
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +21,10 @@ from recommender_serving.engine.ranking import popular_items, top_n
 from recommender_serving.metrics import Metrics
 
 Source = Literal["personalized", "folded_in", "popular"]
+K = TypeVar("K")
+V = TypeVar("V")
 _NOTHING = np.empty(0, dtype=np.int32)
+_NOT_RENDERED: tuple[int, Source, bytes] = (-1, "popular", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +59,29 @@ class Snapshot:
         model: The champion.
         live: Events from the model's position on; grows while the snapshot serves.
         metrics: Where the time of user solves goes.
-        cached_users: Users whose solved state is kept.
+        cached_lists: Rendered lists, and solved users, that are kept.
     """
 
-    def __init__(self, model: FactorModel, live: LiveEvents, metrics: Metrics, cached_users: int) -> None:
+    def __init__(self, model: FactorModel, live: LiveEvents, metrics: Metrics, cached_lists: int) -> None:
         self.model = model
         self.live = live
         self._reference = ModelReference(algorithm=model.algorithm, version=model.version)
         self._solve_duration = metrics.user_solve_duration
-        self._cached_users = cached_users
+        self._cached_lists = cached_lists
         self._states: dict[str, UserState] = {}
+        self._lists: dict[tuple[str, int, bool], tuple[int, Source, bytes]] = {}
         rating, bias = fold_in_rating(model.rating, _NOTHING, np.empty(0, dtype=np.float32))
         self._average_rating, self._average_bias = rating.astype(np.float32), bias
+
+    def answer(self, user_id: str, n: int, *, exclude_seen: bool, ranking_id: str) -> tuple[Source, bytes]:
+        """The list as JSON, with the answer's own ranking id; rendered again only after the user's next event."""
+        key = (user_id, n, exclude_seen)
+        version, source, body = self._lists.get(key, _NOT_RENDERED)
+        if version != self.live.version(user_id):
+            recommendations = self.recommend(user_id, n, exclude_seen=exclude_seen)
+            version, source, body = self.live.version(user_id), recommendations.source, _encode(recommendations)
+            _keep(self._lists, key, (version, source, body), self._cached_lists)
+        return source, b'%b%b"}' % (body, ranking_id.encode())
 
     def recommend(self, user_id: str, n: int, *, exclude_seen: bool) -> RecommendationList:
         """The best `n` items for a user, best first; fewer only if fewer are left."""
@@ -115,10 +130,7 @@ class Snapshot:
         started = time.perf_counter()
         state = self._solve(user_id, version)
         self._solve_duration.observe(time.perf_counter() - started)
-        self._states.pop(user_id, None)
-        if len(self._states) >= self._cached_users:
-            del self._states[next(iter(self._states))]
-        self._states[user_id] = state
+        _keep(self._states, user_id, state, self._cached_lists)
         return state
 
     def holds(self, event: Event) -> bool:
@@ -168,6 +180,19 @@ class Snapshot:
             score=score,
             predicted_rating=rating,
         )
+
+
+def _encode(recommendations: RecommendationList) -> bytes:
+    """The JSON up to and including the quote that opens the ranking id, which is the last member and empty."""
+    return msgspec.json.encode(recommendations)[:-2]
+
+
+def _keep(cache: dict[K, V], key: K, value: V, size: int) -> None:
+    """Put a value into a cache of bounded size; the entry that was put in first goes."""
+    cache.pop(key, None)
+    if len(cache) >= size:
+        del cache[next(iter(cache))]
+    cache[key] = value
 
 
 def _rfc3339(timestamp_us: int) -> str:

@@ -21,7 +21,7 @@ from recommender_serving.follow_status import FollowState, FollowStatus, Record
 
 _BATCH_RECORDS = 64
 _POLL_SECONDS = 0.1
-_REQUEST_SECONDS = 5.0
+_REQUEST_SECONDS = 3.0
 _RETRY_SECONDS = 0.5
 _CHECK_INTERVAL_SECONDS = 2.0
 _REPORT_INTERVAL_SECONDS = 0.25

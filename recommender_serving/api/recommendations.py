@@ -4,7 +4,6 @@ from itertools import count
 from secrets import token_hex
 from typing import Annotated
 
-import msgspec
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
@@ -39,10 +38,10 @@ def recommendations_route(champion: Champion, metrics: Metrics, settings: ApiSet
         ] = True,
     ) -> Response[bytes]:
         """List of items ordered by the ranking head; a user nobody knows gets the popular list."""
-        user = decoded_user_id(user_id)
-        recommendations = champion.snapshot.recommend(user, num_recommendations, exclude_seen=exclude_seen)
-        metrics.recommendations.labels(recommendations.source).inc()
-        body = msgspec.json.encode(msgspec.structs.replace(recommendations, ranking_id=next(ranking_ids)))
+        source, body = champion.snapshot.answer(
+            decoded_user_id(user_id), num_recommendations, exclude_seen=exclude_seen, ranking_id=next(ranking_ids)
+        )
+        metrics.recommendations.labels(source).inc()
         return Response(body, media_type=MediaType.JSON)
 
     return recommendations_for_user

@@ -34,7 +34,7 @@ async def test_a_programming_error_is_logged_and_told_without_its_details(
 ) -> None:
     service.publish(make_model())
     async with service.ready() as client:
-        with patch.object(Snapshot, "recommend", side_effect=RuntimeError("secret")), caplog.at_level(logging.ERROR):
+        with patch.object(Snapshot, "answer", side_effect=RuntimeError("secret")), caplog.at_level(logging.ERROR):
             response = await client.get("/recommendations/user/u0")
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
     assert "secret" not in response.text

@@ -1,3 +1,6 @@
+from itertools import count
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +17,8 @@ USERS = ["u0", "u1", "u2"]
 ITEMS = [f"i{number:02d}" for number in range(15)]
 
 
-def snapshot_of(model: FactorModel, live: LiveEvents | None = None, cached_users: int = 100) -> Snapshot:
-    return Snapshot(model, live or LiveEvents({}), Metrics(), cached_users)
+def snapshot_of(model: FactorModel, live: LiveEvents | None = None, cached_lists: int = 100) -> Snapshot:
+    return Snapshot(model, live or LiveEvents({}), Metrics(), cached_lists)
 
 
 def live_with(*events: Event) -> LiveEvents:
@@ -79,10 +82,28 @@ def test_a_user_is_solved_again_only_after_an_event() -> None:
 
 
 def test_the_number_of_kept_users_is_bounded_and_evicted_users_come_back_equal() -> None:
-    snapshot = snapshot_of(make_model(n_users=9, n_items=20), cached_users=3)
+    snapshot = snapshot_of(make_model(n_users=9, n_items=20), cached_lists=3)
     before = [snapshot.recommend(f"u{user}", 5, exclude_seen=True) for user in range(9)]
     assert len(snapshot._states) == 3
     assert [snapshot.recommend(f"u{user}", 5, exclude_seen=True) for user in range(9)] == before
+
+
+def test_rendered_lists_equal_lists_and_die_with_the_users_next_event() -> None:
+    live = LiveEvents({})
+    snapshot = snapshot_of(make_model(n_users=9, n_items=20), live, cached_lists=4)
+    offsets = count()
+    for turn in range(3):
+        for user in [f"u{number}" for number in range(9)] + ["nobody"]:
+            for n, exclude_seen in ((3, True), (5, True), (5, False)):
+                expected = snapshot.recommend(user, n, exclude_seen=exclude_seen)
+                for ranking_id in ("first", "second"):
+                    source, body = snapshot.answer(user, n, exclude_seen=exclude_seen, ranking_id=ranking_id)
+                    assert msgspec.json.decode(body, type=type(expected)) == msgspec.structs.replace(
+                        expected, ranking_id=ranking_id
+                    )
+                    assert source == expected.source
+            live.apply(make_event(user, f"i{turn:02d}"), 0, next(offsets))
+    assert len(snapshot._lists) == 4
 
 
 def test_after_forget_a_user_is_a_stranger() -> None:
