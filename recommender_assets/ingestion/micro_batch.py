@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from recommender_assets.ingestion.deduplication import duplicate_positions
+from recommender_assets.ingestion.deduplication import read_in_earlier_batches, repeated_in_batch
 from recommender_assets.ingestion.event_parsing import parsed_events
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
 from recommender_serving.engine.config import RatingScale
 
 _POSITION = ["kafka_partition", "kafka_offset"]
+_KEY = [*_POSITION, "event_id", "timestamp", "event_day", "reason"]
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,17 @@ class PartitionCounts:
 def write_micro_batch(records: DataFrame, root: Path, topic_id: str, scale: RatingScale) -> dict[int, PartitionCounts]:
     """Decode, deduplicate and write the records of one micro-batch, rejected ones first.
 
+    The driver holds the identities of one micro-batch (some 70 bytes for each record), never the records.
+
     Returns:
         Counts for each partition that has records.
     """
     parsed = parsed_events(records, scale).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        summary = _summary(parsed)
-        duplicates = _duplicates(parsed, root, summary)
-        counts = _counts(summary, duplicates)
-        rejected = parsed.where("reason IS NOT NULL")
-        accepted = parsed.where("reason IS NULL")
+        keys = parsed.select(*_KEY).toArrow()
+        accepted, rejected = parsed.where("reason IS NULL"), parsed.where("reason IS NOT NULL")
+        duplicates = _duplicates(accepted, keys, root)
+        counts = _counts(keys, duplicates)
         if duplicates.num_rows:
             positions = F.broadcast(records.sparkSession.createDataFrame(duplicates))
             rejected = rejected.unionByName(_as_rejected(accepted.join(positions, _POSITION)))
@@ -51,35 +55,23 @@ def write_micro_batch(records: DataFrame, root: Path, topic_id: str, scale: Rati
         parsed.unpersist()
 
 
-def _summary(parsed: DataFrame) -> pa.Table:
-    return (
-        parsed.groupBy("kafka_partition")
-        .agg(
-            F.count("*").alias("read"),
-            F.count("reason").alias("rejected"),
-            F.collect_set("event_day").alias("days"),
-        )
-        .toArrow()
-    )
+def _duplicates(accepted: DataFrame, keys: pa.Table, root: Path) -> pa.Table:
+    """Positions of valid events that were read before, each once."""
+    valid = keys.filter(pc.is_null(keys["reason"]))
+    repeated = valid.filter(pa.array(repeated_in_batch(valid))).select(_POSITION)
+    earlier = read_in_earlier_batches(accepted, root, pc.unique(valid["event_day"]).to_pylist())
+    return pa.concat_tables([repeated, earlier.cast(repeated.schema)]).group_by(_POSITION).aggregate([])
 
 
-def _duplicates(parsed: DataFrame, root: Path, summary: pa.Table) -> pa.Table:
-    days = sorted({day for partition in summary["days"].to_pylist() for day in partition})
-    interactions = parsed.sparkSession.read.format("delta").load(table_path(root, "interactions"))
-    earlier = interactions.where(F.col("event_day").isin(days))
-    return duplicate_positions(parsed.where("reason IS NULL"), earlier).toArrow()
-
-
-def _counts(summary: pa.Table, duplicates: pa.Table) -> dict[int, PartitionCounts]:
-    grouped = duplicates.group_by("kafka_partition").aggregate([([], "count_all")])
-    duplicate = dict(zip(*(grouped[name].to_pylist() for name in ("kafka_partition", "count_all")), strict=True))
+def _counts(keys: pa.Table, duplicates: pa.Table) -> dict[int, PartitionCounts]:
+    partitions = keys["kafka_partition"].to_numpy()
+    size = int(partitions.max(initial=-1)) + 1
+    read = np.bincount(partitions, minlength=size)
+    rejected = np.bincount(partitions[pc.is_valid(keys["reason"]).to_numpy()], minlength=size)
+    duplicate = np.bincount(duplicates["kafka_partition"].to_numpy(), minlength=size)
     return {
-        row["kafka_partition"]: PartitionCounts(
-            accepted=row["read"] - row["rejected"] - duplicate.get(row["kafka_partition"], 0),
-            duplicate=duplicate.get(row["kafka_partition"], 0),
-            rejected=row["rejected"],
-        )
-        for row in summary.to_pylist()
+        int(p): PartitionCounts(int(read[p] - rejected[p] - duplicate[p]), int(duplicate[p]), int(rejected[p]))
+        for p in np.flatnonzero(read)
     }
 
 

@@ -133,6 +133,6 @@ def read_table(
 def table_version(root: Path, name: TableName) -> int | None:
     """Latest version of a table; None when it was never created."""
     try:
-        return int(DeltaTable(table_path(root, name), without_files=True).version())
+        return int(DeltaTable(table_path(root, name)).version())
     except TableNotFoundError:
         return None

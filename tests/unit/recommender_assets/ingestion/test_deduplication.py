@@ -1,0 +1,60 @@
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender_assets.ingestion.deduplication import _may_hold, repeated_in_batch
+from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+
+COLUMNS = ("event_id", "timestamp", "kafka_partition", "kafka_offset")
+SCHEMA = pa.schema([SCHEMAS["interactions"].field(name) for name in COLUMNS])
+
+
+def batch(rows: list[tuple[str, int, int, int]]) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], schema=SCHEMA)
+
+
+def test_the_lowest_position_counts_and_an_id_with_another_time_is_another_event() -> None:
+    rows = [("a", 1, 1, 0), ("a", 1, 0, 9), ("a", 2, 0, 1), ("b", 1, 0, 2), ("a", 1, 0, 3)]
+    assert repeated_in_batch(batch(rows)).tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("rows", [[], [("a", 1, 0, 0)]])
+def test_a_tiny_batch_repeats_nothing(rows: list[tuple[str, int, int, int]]) -> None:
+    assert not repeated_in_batch(batch(rows)).any()
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.integers(0, 2)), max_size=30), st.randoms())
+def test_it_equals_the_plain_definition_in_any_order(keys: list[tuple[str, int, int]], random: object) -> None:
+    rows = [(*key, offset) for offset, key in enumerate(keys)]
+    random.shuffle(rows)  # type: ignore[attr-defined]
+    first: dict[tuple[str, int], tuple[int, int]] = {}
+    for event_id, time, *position in rows:
+        first[event_id, time] = min(first.get((event_id, time), (9, 9)), tuple(position))
+    expected = [first[event_id, time] != tuple(position) for event_id, time, *position in rows]
+    assert repeated_in_batch(batch(rows)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [([], False), ([1], False), ([2], True), ([1, 9], True), ([4], False), ([6], True), ([9], False)],
+)
+def test_only_days_within_a_files_statistics_are_looked_up(tmp_path: Path, days: list[int], expected: bool) -> None:  # noqa: FBT001
+    create_tables(tmp_path)
+    for low, high in ((2, 3), (5, 8)):
+        rows = [{"event_id": "e", "event_day": dt.date(2020, 1, day)} for day in (low, high)]
+        table = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
+        write_deltalake(table_path(tmp_path, "interactions"), table, mode="append")
+    wanted = [dt.date(2020, 1, day) for day in days]
+    if days == [1, 9]:
+        wanted.insert(1, dt.date(2020, 1, 6))
+    assert _may_hold(tmp_path, wanted) is expected
+
+
+def test_an_empty_table_holds_nothing(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    assert not _may_hold(tmp_path, [dt.date(2020, 1, 1)])

@@ -1,0 +1,69 @@
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
+
+ITEMS = pa.Table.from_pylist(
+    [
+        {"item_id": "1", "title": "A", "categories": ["x", "y"], "year": 1999},
+        {"item_id": "2", "title": "B", "categories": [], "year": 0},
+    ],
+    schema=SCHEMAS["items"],
+)
+
+
+def test_created_tables_are_empty_and_have_their_columns(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    for name, schema in SCHEMAS.items():
+        table = read_table(tmp_path, name)
+        assert table.num_rows == 0
+        assert table.schema.equals(schema), name
+
+
+def test_deletion_vectors_are_off_so_that_delta_rs_can_read_what_spark_writes(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    for name in SCHEMAS:
+        configuration = DeltaTable(table_path(tmp_path, name)).metadata().configuration
+        assert configuration["delta.enableDeletionVectors"] == "false"
+
+
+def test_creating_again_keeps_the_rows(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    write_deltalake(table_path(tmp_path, "items"), ITEMS, mode="append")
+    create_tables(tmp_path)
+    assert read_table(tmp_path, "items").equals(ITEMS)
+
+
+def test_read_selects_columns_rows_and_version(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    write_deltalake(table_path(tmp_path, "items"), ITEMS, mode="append")
+    selected = read_table(tmp_path, "items", ["year", "title"], pc.field("item_id") == "1")
+    assert selected.to_pylist() == [{"year": 1999, "title": "A"}]
+    assert read_table(tmp_path, "items", version=0).num_rows == 0
+
+
+def test_times_keep_microseconds_and_utc(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    moment = dt.datetime(1995, 1, 9, 11, 46, 49, 123_456, tzinfo=dt.UTC)
+    row = pa.Table.from_pylist([{"user_id": "u", "timestamp": moment}], schema=SCHEMAS["interaction_history"])
+    write_deltalake(table_path(tmp_path, "interaction_history"), row, mode="append")
+    assert read_table(tmp_path, "interaction_history")["timestamp"].to_pylist() == [moment]
+
+
+def test_version_counts_commits_and_is_none_before_creation(tmp_path: Path) -> None:
+    assert table_version(tmp_path, "items") is None
+    create_tables(tmp_path)
+    assert table_version(tmp_path, "items") == 0
+    write_deltalake(table_path(tmp_path, "items"), ITEMS, mode="append")
+    assert table_version(tmp_path, "items") == 1
+
+
+def test_reading_a_missing_table_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TableNotFoundError):
+        read_table(tmp_path, "items")
