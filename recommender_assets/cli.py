@@ -60,7 +60,8 @@ def demo(*, once: bool) -> None:
     """
     from recommender_assets.local.demo import run_demo
 
-    sys.exit(run_demo(settings_or_exit(), once=once))
+    settings_or_exit()
+    sys.exit(run_demo(once=once))
 
 
 @main.command()

@@ -13,12 +13,15 @@ _LOCATION_LOADED = """
 { workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError {
     __typename ... on PythonError { message } } } } } }
 """
+_UNREACHABLE = "DagsterUserCodeUnreachableError"  # the code server is still starting
+_RELOAD = "mutation { reloadWorkspace { __typename } }"
 _LAUNCH_BACKFILL = """
 mutation Launch($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
 """
-_PARTITION_NAMES = """
-query Partitions($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { partitionKeys } } }
+_PARTITIONS = """
+query Partitions($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+    partitionKeys partitionStats { numPartitions numMaterialized } } } }
 """
 _RUNS = """
 query Runs($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 20) { ... on Runs { results {
@@ -80,14 +83,18 @@ class DagsterClient:
             return False
         for entry in entries:
             problem = (entry["locationOrLoadError"] or {}).get("message")
+            if problem and _UNREACHABLE in problem:
+                self._ask(_RELOAD)
+                return False
             if problem:
                 raise DagsterError(f"the code location does not load: {problem}")
         return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
 
-    def partition_names(self, asset: str) -> list[str]:
-        """All partition keys of an asset, in order."""
-        names: list[str] = self._ask(_PARTITION_NAMES, key={"path": [asset]})["assetNodeOrError"]["partitionKeys"]
-        return names
+    def missing_partitions(self, asset: str) -> list[str]:
+        """All partition keys of an asset, in order, unless every one of them is materialised already: then none."""
+        node = self._ask(_PARTITIONS, key={"path": [asset]})["assetNodeOrError"]
+        stats = node["partitionStats"]
+        return [] if stats["numMaterialized"] == stats["numPartitions"] else list(node["partitionKeys"])
 
     def launch_backfill(self, assets: Sequence[str], partitions: Sequence[str]) -> str:
         """Ask for one backfill of assets over partitions; unpartitioned assets are made once. Returns its id.

@@ -19,7 +19,7 @@ GRACE_SECONDS = 8.0
 
 
 def session_processes(session: str) -> list[psutil.Process]:
-    """All living processes that carry the session's variable (zombies have no environment any more), except this one."""
+    """All living processes that carry the session's variable except this one; zombies have no environment."""
     found = []
     for process in psutil.process_iter():
         try:

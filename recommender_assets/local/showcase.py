@@ -1,21 +1,22 @@
-"""What the demo shows of the running service: a list before and after live ratings, and how soon it changed."""
+"""What the demo shows of the running service: lists before and after live ratings, and how soon they changed."""
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Any
 
-import httpx
+import click
 from confluent_kafka import Producer
+
+from recommender_assets.local.demo_facts import known_user, liked_films
+from recommender_assets.local.service_client import ServiceClient, ServiceError
+from recommender_assets.settings import Settings
 from recommender_serving.engine.events import Event, derived_event_id, encode_event
 
+STARS = (5.0, 4.5, 5.0)
 CHANGE_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.002
-
-
-class ShowcaseError(RuntimeError):
-    """The service did not answer as it must; the message says what was expected and what came."""
 
 
 @dataclass(frozen=True)
@@ -23,52 +24,61 @@ class Change:
     """A user's lists before and after live ratings.
 
     Attributes:
-        before: the recommendations before the ratings.
-        rated: the recommended items that were rated, out of `before`.
+        rated: the recommended items that were rated.
         after: the first list that knows all of the ratings.
-        source_before: `personalized`, `folded_in` or `popular`.
         milliseconds: from just before the first rating was handed to Kafka until `after` was received.
     """
 
-    before: list[dict[str, Any]]
     rated: list[dict[str, Any]]
     after: list[dict[str, Any]]
-    source_before: str
     milliseconds: float
 
 
-class ServiceClient:
-    """The demo's view of the recommendation service at a base address."""
+def show(settings: Settings, service: ServiceClient, started: float) -> dict[str, float]:
+    """Show a known and a brand-new user's lists before and after three live ratings.
 
-    def __init__(self, address: str) -> None:
-        self._http = httpx.Client(base_url=address, timeout=10)
+    Args:
+        settings: broker and topic.
+        service: the running service.
+        started: `time.monotonic()` when the demo began.
 
-    def __enter__(self) -> Self:
-        return self
+    Returns:
+        `first_recommendation_s`, `event_to_list_ms` and `new_user_ms`.
+    """
+    producer = Producer({"bootstrap.servers": settings.streaming.kafka_bootstrap_servers, "linger.ms": 0})
+    user = known_user()
+    before = service.recommendations(user)["recommendations"]
+    first = time.monotonic() - started
+    for line in side_by_side(f"user {user} liked", liked_films(user, len(before)), "is recommended", _lines(before)):
+        click.echo(line)
+    known = _show_change(settings, service, producer, user, before)
+    newcomer = f"new-{uuid.uuid4().hex[:8]}"
+    answer = service.recommendations(newcomer)
+    if answer["source"] != "popular":
+        raise ServiceError(f"expected the popular list for the unknown user {newcomer}, got {answer['source']}")
+    new = _show_change(settings, service, producer, newcomer, answer["recommendations"])
+    producer.flush()
+    return {
+        "first_recommendation_s": round(first, 1),
+        "event_to_list_ms": round(known.milliseconds, 1),
+        "new_user_ms": round(new.milliseconds, 1),
+    }
 
-    def __exit__(self, *exc: object) -> None:
-        self._http.close()
 
-    def is_ready(self) -> bool:
-        """Whether the service has loaded the champion and replayed the events after it."""
-        try:
-            return self._http.get("/health/ready").status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+def _show_change(
+    settings: Settings, service: ServiceClient, producer: Producer, user: str, before: list[dict[str, Any]]
+) -> Change:
+    change = rate_and_watch(service, producer, settings.streaming.topic, user, STARS)
+    rated = ", ".join(f"{item['title']} ({stars})" for item, stars in zip(change.rated, STARS, strict=True))
+    click.echo(f"\n      user {user} rates through Kafka: {rated}")
+    click.echo(f"      {change.milliseconds:.0f} ms later:")
+    for line in side_by_side("before", _lines(before), "after", _lines(change.after)):
+        click.echo(line)
+    return change
 
-    def recommendations(self, user_id: str, count: int = 10) -> dict[str, Any]:
-        """The service's answer for a user.
 
-        Raises:
-            ShowcaseError: if the answer is not 200.
-        """
-        answer = self._http.get(
-            f"/recommendations/user/{quote(user_id, safe='')}", params={"num_recommendations": count}
-        )
-        if answer.status_code != httpx.codes.OK:
-            raise ShowcaseError(f"expected recommendations for user {user_id}, got {answer.status_code}: {answer.text}")
-        body: dict[str, Any] = answer.json()
-        return body
+def _lines(recommendations: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{item['predicted_rating']:.1f}  {item['title']}" for item in recommendations]
 
 
 def rate_and_watch(
@@ -84,11 +94,9 @@ def rate_and_watch(
         ratings: stars for the first, second, ... recommended item.
 
     Raises:
-        ShowcaseError: if the list does not change within `CHANGE_TIMEOUT_SECONDS`.
+        ServiceError: if the list does not change within `CHANGE_TIMEOUT_SECONDS`.
     """
-    answer = service.recommendations(user_id)
-    before = answer["recommendations"]
-    rated = before[: len(ratings)]
+    rated = service.recommendations(user_id)["recommendations"][: len(ratings)]
     rated_ids = {item["item_id"] for item in rated}
     started = time.perf_counter()
     for item, stars in zip(rated, ratings, strict=True):
@@ -100,7 +108,7 @@ def rate_and_watch(
 
     after = _poll(lambda: service.recommendations(user_id), knows_ratings, producer)
     milliseconds = (time.perf_counter() - started) * 1000
-    return Change(before, rated, after["recommendations"], answer["source"], milliseconds)
+    return Change(rated, after["recommendations"], milliseconds)
 
 
 def _send_rating(producer: Producer, topic: str, user_id: str, item_id: str, stars: float) -> None:
@@ -127,18 +135,20 @@ def _poll(
         if is_expected(answer):
             return answer
         time.sleep(POLL_SECONDS)
-    raise ShowcaseError(f"the list did not change within {CHANGE_TIMEOUT_SECONDS:.0f} s of the ratings: {answer}")
+    raise ServiceError(f"the list did not change within {CHANGE_TIMEOUT_SECONDS:.0f} s of the ratings: {answer}")
 
 
-def list_lines(
+def side_by_side(
     left_title: str, left: Sequence[str], right_title: str, right: Sequence[str], width: int = 48
 ) -> list[str]:
     """Two lists side by side, as lines of text; long entries are cut."""
     rows = max(len(left), len(right))
     padded_left = [*left, *[""] * (rows - len(left))]
     padded_right = [*right, *[""] * (rows - len(right))]
-    lines = [f"  {left_title:<{width}}  {right_title}"]
-    lines += [f"  {_cut(a, width):<{width}}  {_cut(b, width)}" for a, b in zip(padded_left, padded_right, strict=True)]
+    lines = [f"      {left_title:<{width}}  {right_title}"]
+    lines += [
+        f"      {_cut(a, width):<{width}}  {_cut(b, width)}" for a, b in zip(padded_left, padded_right, strict=True)
+    ]
     return [line.rstrip() for line in lines]
 
 
