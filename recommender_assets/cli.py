@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ParamSpec
 
 import click
+from confluent_kafka import KafkaException
 
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.config import ConfigError
@@ -32,6 +33,11 @@ def with_clear_errors(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except (RuntimeError, ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
+        except KafkaException as error:
+            servers = settings_or_exit().streaming.kafka_bootstrap_servers
+            raise click.ClickException(
+                f"Kafka at {servers} (streaming.kafka_bootstrap_servers): {error.args[0].str()}"
+            ) from error
 
     return run
 

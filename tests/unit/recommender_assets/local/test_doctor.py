@@ -1,0 +1,61 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.local.doctor import Finding, examine, port_is_taken
+from recommender_assets.settings import Settings, load_settings
+
+PROJECT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(
+        PROJECT / "config.yaml",
+        {
+            "RECOMMENDER__STORAGE__ROOT": str(tmp_path),
+            "RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        },
+    )
+
+
+@pytest.fixture
+def findings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Finding]:
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr("recommender_assets.local.doctor.KAFKA_TIMEOUT_SECONDS", 0.5)
+    return {finding.subject: finding for finding in examine(settings)}
+
+
+def test_java_and_jars_of_a_set_up_machine_are_well(findings: dict[str, Finding]) -> None:
+    assert findings["Java"].is_well
+    assert findings["jars"].is_well
+
+
+def test_a_missing_broker_is_named_with_its_address_and_the_setting(findings: dict[str, Finding]) -> None:
+    assert not findings["Kafka"].is_well
+    assert "127.0.0.1:9" in findings["Kafka"].detail
+    assert "streaming.kafka_bootstrap_servers" in findings["Kafka"].detail
+
+
+def test_missing_tables_and_champion_are_named_with_the_command_that_makes_them(findings: dict[str, Finding]) -> None:
+    assert not findings["table interactions"].is_well
+    assert "recommender init-tables" in findings["table interactions"].detail
+    assert "recommender train" in findings["champion"].detail
+
+
+def test_tables_that_exist_are_well(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_tables(settings.root)
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr("recommender_assets.local.doctor.KAFKA_TIMEOUT_SECONDS", 0.5)
+    tables = [finding for finding in examine(settings) if finding.subject.startswith("table ")]
+    assert len(tables) == 7
+    assert all(finding.is_well for finding in tables)
+
+
+def test_a_port_is_taken_while_something_listens_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert port_is_taken(port)
+    assert not port_is_taken(port)
