@@ -15,6 +15,7 @@ from recommender_serving.engine.manifest import Position
 _EVENT = ["user_id", "item_id", "event_type", "rating", "timestamp", "event_key"]
 _RECORD = ["topic_id", "kafka_partition", "kafka_offset", "ingested_at"]
 _TABLES: tuple[TableName, ...] = ("interaction_history", "interactions", "items")
+_ALL_TABLES: tuple[TableName, ...] = (*_TABLES, "ingestion_ledger")
 
 
 def current_position(root: Path, topic: str) -> Position:
@@ -25,11 +26,11 @@ def current_position(root: Path, topic: str) -> Position:
     Raises:
         FileNotFoundError: a table was never created.
     """
-    ledger = ledger_position(root, topic)
-    versions = {name: table_version(root, name) for name in _TABLES}
-    missing = [name for name, version in versions.items() if version is None]
+    missing = [name for name in _ALL_TABLES if table_version(root, name) is None]
     if missing:
         raise FileNotFoundError(f"no table {', '.join(missing)} under {root}: run `recommender init-tables` first")
+    ledger = ledger_position(root, topic)
+    versions = {name: table_version(root, name) for name in _TABLES}
     return Position(
         table_versions={name: version for name, version in versions.items() if version is not None},
         topic=topic,

@@ -25,7 +25,7 @@ def improve_rows(
     gram: Float32s | None = None,
     non_negative: bool = False,
     sweeps: int = 1,
-) -> None:
+) -> float:
     """Lower, in place, the loss of `exact_solver.solve_rows` with one penalty for all coordinates.
 
     Args:
@@ -37,9 +37,12 @@ def improve_rows(
         gram: (k, k), None for zeros.
         non_negative: whether x >= 0 is required.
         sweeps: how often every coordinate is improved.
+
+    Returns:
+        sum w (t - x.y)^2 over all entries, with the improved vectors.
     """
     k = factors.shape[1]
-    _improve_rows(
+    return _improve_rows(
         writable(rows.indptr),
         writable(rows.column),
         writable(rows.target),
@@ -53,6 +56,32 @@ def improve_rows(
         non_negative,
         sweeps,
     )
+
+
+def gram_of(factors: Float32s) -> Float32s:
+    """(k, k) Y'Y of (n, k) factors Y, summed in float64; unlike BLAS, alike at any number of threads."""
+    total = np.zeros((factors.shape[1], factors.shape[1]))
+    _add_outer_products(factors, total)
+    return (total + np.tril(total, -1).T).astype(np.float32)
+
+
+@kernel
+def _add_outer_products(factors: Float32s, total: NDArray[np.float64]) -> None:
+    """Add Y'Y to the lower triangle of `total`, four rows at a time to save memory traffic."""
+    n, k = factors.shape
+    block = np.zeros((4, k))
+    for start in range(0, n, 4):
+        rows = min(4, n - start)
+        block[:rows] = factors[start : start + rows]
+        block[rows:] = 0.0
+        for f in range(k):
+            for g in range(f + 1):
+                total[f, g] += (
+                    block[0, f] * block[0, g]
+                    + block[1, f] * block[1, g]
+                    + block[2, f] * block[2, g]
+                    + block[3, f] * block[3, g]
+                )
 
 
 @kernel
@@ -69,8 +98,9 @@ def _improve_rows(
     has_gram: bool,  # noqa: FBT001
     non_negative: bool,  # noqa: FBT001
     sweeps: int,
-) -> None:
+) -> float:
     k = factors.shape[1]
+    squares = 0.0
     longest = 0
     for row in range(indptr.size - 1):
         longest = max(longest, indptr[row + 1] - indptr[row])
@@ -88,6 +118,9 @@ def _improve_rows(
                     slope -= _dot(gram[f], x)
                     curvature += gram[f, f]
                 _improve_coordinate(f, x, weight[entries], by_factor[f], residual, slope, curvature, non_negative)
+        for j in range(indptr[row + 1] - indptr[row]):
+            squares += weight[indptr[row] + j] * residual[j] * residual[j]
+    return squares
 
 
 @kernel

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.settings import NmfSettings, SvdSettings
-from recommender_assets.training.coordinate_descent import improve_rows
+from recommender_assets.training.coordinate_descent import gram_of, improve_rows
 from recommender_assets.training.progress import Progress
 from recommender_assets.training.rows import Rows
 from recommender_serving.engine.factor_model import RankingHead
@@ -44,17 +44,15 @@ def fit_ranking(
     prior = np.zeros(k, dtype=np.float32)
     curve: list[float] = []
     for iteration in range(1, settings.ranking_iterations + 1):
-        for side, fixed, moving in ((rows, item_factors, user_factors), (by_item, user_factors, item_factors)):
-            improve_rows(
-                side,
-                fixed,
-                moving,
-                settings.ranking_regularization if moving is user_factors else settings.ranking_item_regularization,
-                prior,
-                gram=np.float32(settings.unobserved_weight) * (fixed.T @ fixed),
-                non_negative=non_negative,
-            )
-        curve.append(_loss(rows, user_factors, item_factors, settings) / len(rows.column))
+        for side, fixed, moving, penalty in (
+            (rows, item_factors, user_factors, settings.ranking_regularization),
+            (by_item, user_factors, item_factors, settings.ranking_item_regularization),
+        ):
+            gram = np.float32(settings.unobserved_weight) * gram_of(fixed)
+            observed = improve_rows(side, fixed, moving, penalty, prior, gram=gram, non_negative=non_negative)
+        # `gram` is still that of the users, and `observed` the loss on the observed pairs after both half-steps.
+        loss = observed + np.vdot(gram, gram_of(item_factors)) + _penalty(user_factors, item_factors, settings)
+        curve.append(float(loss) / len(rows.column))
         progress(STAGE, iteration, settings.ranking_iterations, {"loss": curve[-1]})
     head = RankingHead(
         item_factors=item_factors,
@@ -67,10 +65,6 @@ def fit_ranking(
     return head, curve
 
 
-def _loss(rows: Rows, user_factors: Float32s, item_factors: Float32s, settings: SvdSettings | NmfSettings) -> float:
-    predicted = np.einsum("nf,nf->n", user_factors[rows.row_of_entry()], item_factors[rows.column])
-    observed = np.sum(rows.weight * np.square(rows.target - predicted), dtype=np.float64)
-    of_all = np.vdot(user_factors.T @ user_factors, item_factors.T @ item_factors)
-    penalty = settings.ranking_regularization * np.sum(np.square(user_factors), dtype=np.float64)
-    penalty += settings.ranking_item_regularization * np.sum(np.square(item_factors), dtype=np.float64)
-    return float(observed + settings.unobserved_weight * of_all + penalty)
+def _penalty(user_factors: Float32s, item_factors: Float32s, settings: SvdSettings | NmfSettings) -> float:
+    of_users, of_items = (np.sum(np.square(side), dtype=np.float64) for side in (user_factors, item_factors))
+    return float(settings.ranking_regularization * of_users + settings.ranking_item_regularization * of_items)

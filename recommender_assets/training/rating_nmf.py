@@ -49,8 +49,10 @@ def fit_rating_nmf(
         mean_user = np.average(user_factors, axis=0, weights=ratings_of_user).astype(np.float32)
         improve_rows(rows, item_factors, user_factors, penalty, pull * mean_user, non_negative=True, sweeps=_SWEEPS)
         mean_item = item_factors[is_rated].mean(axis=0)
-        improve_rows(by_item, user_factors, item_factors, penalty, pull * mean_item, non_negative=True, sweeps=_SWEEPS)
-        curve.append(_rmse(rows, user_factors, item_factors))
+        squares = improve_rows(
+            by_item, user_factors, item_factors, penalty, pull * mean_item, non_negative=True, sweeps=_SWEEPS
+        )
+        curve.append(float(np.sqrt(squares / len(rows.column))))
         progress(STAGE, iteration, settings.iterations, {"rmse": curve[-1]})
     item_factors[~is_rated] = item_factors[is_rated].mean(axis=0)
     penalty, pull = _towards_mean_and_zero(settings.user_regularization, settings.alpha)
@@ -78,8 +80,3 @@ def _towards_mean_and_zero(regularization: float, alpha: float) -> tuple[float, 
 def _start(random: np.random.Generator, n: int, k: int, level: float) -> Float32s:
     # Far enough apart that the factors come to mean different things.
     return (level * np.maximum(0.0, 1.0 + random.standard_normal((n, k)))).astype(np.float32)
-
-
-def _rmse(rows: Rows, user_factors: Float32s, item_factors: Float32s) -> float:
-    predicted = np.einsum("nf,nf->n", user_factors[rows.row_of_entry()], item_factors[rows.column])
-    return float(np.sqrt(np.mean(np.square(rows.target - predicted), dtype=np.float64)))

@@ -110,7 +110,7 @@ def _descend(
         user_bias[u] += rate * (error - bias_regularization * user_bias[u])
         item_bias[i] += rate * (error - bias_regularization * item_bias[i])
         for f in range(p.size):
-            former = p[f]
-            p[f] += rate * (error * q[f] - regularization * former)
-            q[f] += rate * (error * former - regularization * q[f])
+            of_user, of_item = p[f], q[f]
+            p[f] = of_user + rate * (error * of_item - regularization * of_user)
+            q[f] = of_item + rate * (error * of_user - regularization * of_item)
     return squares

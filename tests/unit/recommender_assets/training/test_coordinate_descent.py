@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from recommender_assets.training.coordinate_descent import improve_rows
+from recommender_assets.training.coordinate_descent import gram_of, improve_rows
 from recommender_assets.training.exact_solver import solve_rows
 from recommender_assets.training.rows import Rows
 
@@ -63,3 +63,20 @@ def test_no_sweep_raises_the_loss_or_leaves_the_feasible_side(non_negative):
 
     assert losses[1] < losses[0]
     assert all(later <= former + 1e-4 for former, later in pairwise(losses))
+
+
+def test_the_told_error_is_that_of_the_improved_vectors():
+    rows, factors, prior, gram = problem(seed=3)
+    x = np.zeros((rows.n_rows, 5), dtype=np.float32)
+
+    squares = improve_rows(rows, factors, x, PENALTY, prior, gram=gram)
+
+    error = rows.target - np.einsum("nf,nf->n", x[rows.row_of_entry()], factors[rows.column])
+    assert squares == pytest.approx(np.sum(rows.weight * error**2), rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 7])
+def test_the_gram_matrix_is_complete_whatever_the_number_of_rows(n):
+    factors = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
+
+    np.testing.assert_allclose(gram_of(factors), factors.T @ factors, atol=1e-6)
