@@ -1,5 +1,6 @@
 """Where the broker stands, compared with the ledger, so that a topic that cannot go on is never read silently."""
 
+import time
 from dataclasses import dataclass
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -12,6 +13,11 @@ from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.settings import Settings
 
 _TIMEOUT_S = 20.0
+_NO_LEADER_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 _ADVICE = "nothing was read; if this is wanted, `recommender accept-topic` goes on from what the broker has"
 
 
@@ -152,8 +158,16 @@ def _describe(client: AdminClient, topic: str) -> tuple[str, list[int]]:
 
 def _watermarks(client: AdminClient, topic: str, partitions: list[int]) -> dict[int, Watermarks]:
     earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    lows, highs = (_offsets(client, topic, partitions, spec) for spec in (earliest, latest))
-    return {partition: Watermarks(lows[partition], highs[partition]) for partition in partitions}
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            lows, highs = (_offsets(client, topic, partitions, spec) for spec in (earliest, latest))
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return {partition: Watermarks(lows[partition], highs[partition]) for partition in partitions}
 
 
 def _offsets(client: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, int]:
