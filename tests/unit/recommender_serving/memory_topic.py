@@ -82,6 +82,8 @@ class MemoryFollower:
                 if self._topic.readable.is_set():
                     records = self._topic.records[start - self._topic.first_offset :]
                     self._deliver(records)
+                else:
+                    state = FollowState.REPLAYING
             end = self._topic.first_offset + len(self._topic.records)
             self._report(FollowStatus(number, state, topic_id, {0: end}, 0, lost, str(state)))
 

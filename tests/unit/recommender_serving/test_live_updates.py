@@ -1,6 +1,8 @@
+import asyncio
+
 from recommender_serving.engine.factor_model import Position
 from tests.factories import make_model
-from tests.unit.recommender_serving.service import Client, Service, event_json, items_of, recommend, until
+from tests.unit.recommender_serving.service import Client, Service, event_json, is_status, items_of, recommend, until
 
 
 def model_at(offset: int, topic_id: str = "", version: str = "svd-model") -> object:
@@ -20,6 +22,24 @@ async def test_everything_after_the_position_is_replayed_before_the_service_is_r
         assert (await recommend(client, "user49"))["source"] == "popular"
         for number in (50, 120, 199):
             assert (await recommend(client, f"user{number}"))["source"] == "folded_in"
+
+
+async def test_until_the_end_is_reached_the_service_says_what_it_waits_for(service: Service) -> None:
+    service.topic.append(event_json(user_id="late"))
+    service.topic.readable.clear()
+    service.publish(model_at(0))
+    async with service.running() as client:
+
+        async def reading() -> bool:
+            response = await client.get("/recommendations/user/late")
+            return response.status_code == 503 and "are being read" in response.json()["detail"]
+
+        await until(reading)
+        await asyncio.sleep(0.05)
+        assert await reading()
+        service.topic.readable.set()
+        await until(lambda: is_status(client, 200))
+        assert (await recommend(client, "late"))["source"] == "folded_in"
 
 
 async def test_records_that_are_no_events_are_counted_and_skipped(service: Service) -> None:
