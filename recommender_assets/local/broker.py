@@ -1,5 +1,6 @@
 """A real Kafka broker (KRaft, one node) on this machine, without containers."""
 
+import fcntl
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -77,21 +78,15 @@ class LocalBroker:
         """Start the broker, wait until it answers, and return its bootstrap servers.
 
         Raises:
-            BrokerError: it ended, or did not answer within `timeout_s` seconds.
+            BrokerError: it ended, did not answer within `timeout_s` seconds, or one runs on the directory.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port(self.wanted_port)
-        properties = self._write_properties()
-        if not (self.directory / "data" / "meta.properties").exists():
-            self._format(properties)
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._java("kafka.Kafka", str(properties)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        with (self.directory / "lock").open("w", encoding="utf-8") as lock, self.log_file.open("ab") as log:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BrokerError(f"a broker already runs on {self.directory}") from None
+            self._launch(lock, log)
         try:
             self._wait_until_ready(time.monotonic() + timeout_s)
         except BaseException:
@@ -119,6 +114,21 @@ class LocalBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _launch(self, lock: IO[str], log: IO[bytes]) -> None:
+        self.port = free_port(self.wanted_port)
+        properties = self._write_properties()
+        if not (self.directory / "data" / "meta.properties").exists():
+            self._format(properties)
+        # The broker inherits the lock and so holds it for as long as it lives, even if this process is killed.
+        self._process = subprocess.Popen(
+            self._java("kafka.Kafka", str(properties)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
 
     def _write_properties(self) -> Path:
         controller = f"{HOST}:{free_port(0)}"
@@ -157,14 +167,15 @@ class LocalBroker:
         except OSError:
             return False
         try:
-            client = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_silent_logger())
+            client = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=silent_logger())
             return bool(client.list_topics(timeout=2).brokers)
         except KafkaException:
             return False
 
     def _log_tail(self) -> str:
-        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-        return "\n".join([f"end of {self.log_file}:", *lines])
+        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-500:]
+        telling = [line for line in lines if " INFO " not in line and not line.startswith("\tat ")][-15:]
+        return "\n".join([f"end of {self.log_file}:", *telling])
 
 
 def free_port(wanted: int) -> int:
@@ -184,7 +195,8 @@ def _cluster_id() -> str:
     return uuid.uuid4().hex[:22]
 
 
-def _silent_logger() -> logging.Logger:
+def silent_logger() -> logging.Logger:
+    """A logger for clients that ask whether a broker is there: librdkafka logs every refused connection."""
     logger = logging.getLogger(f"{__name__}.readiness")
     logger.setLevel(logging.CRITICAL + 1)
     return logger

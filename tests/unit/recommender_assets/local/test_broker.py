@@ -53,7 +53,7 @@ def test_a_broker_that_never_answers_is_stopped(tmp_path: Path, java: Path) -> N
 
 def test_a_failing_format_is_reported(tmp_path: Path, java: Path) -> None:
     java.write_text('#!/bin/sh\necho "no such class"; exit 1\n', encoding="utf-8")
-    with pytest.raises(BrokerError, match="(?s)formatting .*no such class"):
+    with pytest.raises(BrokerError, match=r"(?s)formatting .*no such class"):
         LocalBroker(tmp_path / "kafka", port=0).start()
 
 
