@@ -102,6 +102,9 @@ class TopicFollower:
                 self._follow(consumer, admin, request)
             except KafkaException as error:
                 self._report(request, FollowState.UNREACHABLE, detail=error.args[0].str())
+            except Exception:  # without this thread the lists would silently grow old
+                logger.exception("reading topic %s failed", self._topic)
+                self._report(request, FollowState.UNREACHABLE, detail="reading failed; the log has the details")
             self._changed.wait(_RETRY_SECONDS)
         consumer.close()
 

@@ -1,6 +1,8 @@
 import queue
 import time
 
+import pytest
+
 from recommender_serving.engine.config import StreamingSettings
 from recommender_serving.follow_status import FollowState, FollowStatus
 from recommender_serving.topic_follower import TopicFollower
@@ -27,3 +29,21 @@ def test_a_follower_that_was_never_asked_anything_stops_at_once() -> None:
     started = time.monotonic()
     follower.stop()
     assert time.monotonic() - started < 1
+
+
+def test_an_unexpected_failure_is_reported_and_reading_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: queue.Queue[None] = queue.Queue()
+
+    def fail(*_: object) -> None:
+        calls.put(None)
+        raise ZeroDivisionError
+
+    reports: queue.Queue[FollowStatus] = queue.Queue()
+    monkeypatch.setattr(TopicFollower, "_follow", fail)
+    follower = TopicFollower(NOBODY, lambda _: None, reports.put)
+    follower.start()
+    follower.follow("", {})
+    assert reports.get(timeout=5).state == FollowState.UNREACHABLE
+    for _ in range(2):
+        calls.get(timeout=5)
+    follower.stop()

@@ -1,0 +1,69 @@
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import get
+from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.testing import create_test_client
+
+from recommender_serving.errors import (
+    EventsNotStoredError,
+    EventsRejectedError,
+    InvalidUserIdError,
+    MalformedBodyError,
+    NotReadyError,
+    ProblemDetails,
+    ServiceError,
+    http_problem,
+    problem_responses,
+    unexpected_problem,
+)
+
+
+def answer_to(error: Exception) -> Any:
+    @get("/")
+    async def fail() -> None:
+        raise error
+
+    handlers = {HTTPException: http_problem, Exception: unexpected_problem}
+    with create_test_client(fail, exception_handlers=handlers) as client:
+        return client.get("/")
+
+
+@pytest.mark.parametrize(
+    ("error_type", "status", "code"),
+    [
+        (InvalidUserIdError, 400, "invalid_user_id"),
+        (MalformedBodyError, 400, "malformed_body"),
+        (EventsRejectedError, 422, "events_rejected"),
+        (NotReadyError, 503, "not_ready"),
+        (EventsNotStoredError, 503, "events_not_stored"),
+    ],
+)
+def test_codes_and_statuses_are_stable(error_type: type[ServiceError], status: int, code: str) -> None:
+    response = answer_to(error_type("what happened", headers={"Retry-After": "3"}, extensions={"stored": 2}))
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "3"
+    assert response.json()["stored"] == 2
+    problem = msgspec.json.decode(response.content, type=ProblemDetails)
+    assert (problem.status, problem.code, problem.detail) == (status, code, "what happened")
+
+
+def test_an_error_of_the_framework_gets_a_code_of_its_status() -> None:
+    response = answer_to(NotAuthorizedException("who are you"))
+    assert (response.status_code, response.json()["code"]) == (401, "http_401")
+    assert response.json()["detail"] == "who are you"
+
+
+def test_a_programming_error_keeps_its_text_to_itself() -> None:
+    response = answer_to(ZeroDivisionError("secret"))
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert "secret" not in response.text
+
+
+def test_routes_document_their_errors_as_problems() -> None:
+    documented = problem_responses(400, 503)
+    assert set(documented) == {400, 503}
+    assert documented[503].data_container is ProblemDetails
+    assert documented[503].description == "Service Unavailable"
