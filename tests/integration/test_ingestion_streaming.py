@@ -1,9 +1,7 @@
 """The streaming query against a real broker, Spark and Delta."""
 
 import json
-import shutil
 import time
-from pathlib import Path
 
 import msgspec
 import pyarrow.compute as pc
@@ -241,20 +239,3 @@ def test_a_second_writer_is_refused(spark: SparkSession, settings: Settings, top
     with WriterLease(settings.root, "optimize"), pytest.raises(WriterBusyError, match="optimize"):
         ingest_available(spark, settings)
     assert not (settings.root / "tables").exists(), "nothing was touched"
-
-
-def test_a_checkpoint_is_never_trusted(spark: SparkSession, settings: Settings, topic: str, tmp_path: Path) -> None:
-    """Tables that are restored from a backup go on from their own ledger."""
-    send(settings, event(1))
-    ingest_available(spark, settings)
-    shutil.copytree(settings.root, tmp_path / "backup")
-    send(settings, event(2))
-    ingest_available(spark, settings)
-    shutil.rmtree(settings.root)
-    (tmp_path / "backup").rename(settings.root)
-
-    report = ingest_available(spark, settings)
-
-    assert report.accepted == 1
-    assert accepted_users(settings) == ["u1", "u2"]
-    assert_everything_is_accounted_for(settings)

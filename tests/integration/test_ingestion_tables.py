@@ -95,8 +95,8 @@ def few_events(settings: Settings) -> Settings:
 
 def test_profiles_hold_what_stands_and_only_that(spark: SparkSession, few_events: Settings) -> None:
     assert refresh_user_profiles(spark, few_events) == 3
-    assert refresh_user_profiles(spark, few_events) == 3, "a refresh replaces the table"
     assert refresh_item_profiles(spark, few_events) == 2
+    assert refresh_item_profiles(spark, few_events) == 2, "a refresh replaces the table"
 
     users = {row.pop("user_id"): row for row in read_table(few_events.root, "user_profiles").to_pylist()}
     assert sorted(users) == ["u1", "u2", "u3"], "the last event is not in the ledger yet"
