@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.features.matrix import UserItemMatrix
-from recommender_serving.engine.history import REMOVE
 
 _MOST_CATEGORIES = 20
 _MICROSECONDS_PER_DAY = 86_400e6
@@ -71,7 +70,7 @@ def _ages(matrix: UserItemMatrix) -> NDArray[np.float64]:
     of_history = history.user_of_row().astype(np.int64) * matrix.n_items + history.item
     of_pair = observations.user_of_row().astype(np.int64) * matrix.n_items + observations.item
     latest = np.full(len(of_pair), np.iinfo(np.int64).min)
-    stands = np.isin(of_history, of_pair) & (history.event_type != REMOVE)
+    stands = np.isin(of_history, of_pair)  # a pair that stands has an event later than its tombstone
     np.maximum.at(latest, np.searchsorted(of_pair, of_history[stands]), history.timestamp_us[stands])
     ages: NDArray[np.float64] = (latest.max(initial=0) - latest) / _MICROSECONDS_PER_DAY
     return ages

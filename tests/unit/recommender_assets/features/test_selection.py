@@ -37,6 +37,15 @@ def test_information_of_an_exact_copy_is_the_entropy_and_of_noise_is_nothing():
     assert found[2] < 0.005
 
 
+def test_information_of_noise_is_not_overestimated_from_few_ratings():
+    random = np.random.default_rng(2)
+    rating = random.choice([1.0, 2.0, 3.0, 4.0, 5.0], size=400)
+    noise = table_of(**{f"noise_{i}": random.normal(size=400).tolist() for i in range(20)})
+
+    # The plug-in estimate would be about (16 - 1) (5 - 1) / (2 * 400) = 0.075.
+    assert mutual_information(noise, np.arange(400), rating).mean() < 0.02
+
+
 def test_information_counts_ratings_not_rows():
     # Two rows with two columns of which only the first tells the ratings apart.
     table = table_of(telling=[0.0, 1.0, 0.0], mute=[5.0, 5.0, 9.0])
