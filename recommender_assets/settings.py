@@ -13,6 +13,7 @@ from recommender_serving.engine.config import (
     StorageSettings,
     StreamingSettings,
     read_config,
+    require_positive,
     section,
 )
 
@@ -22,12 +23,6 @@ def _month_start(field: str, value: str) -> dt.datetime:
         return dt.datetime.strptime(value, "%Y-%m").replace(tzinfo=dt.UTC)
     except ValueError:
         raise ValueError(f"{field} must be a month like 2014-12, got {value!r}") from None
-
-
-def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
-    for field in fields:
-        if not getattr(struct, field) > 0:
-            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
 
 
 def _require_share(struct: msgspec.Struct, *fields: str) -> None:
@@ -106,7 +101,7 @@ class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ranking_iterations: int = 12
 
     def __post_init__(self) -> None:
-        _require_positive(self, *(field for field in self.__struct_fields__ if field not in _MAY_BE_ZERO))
+        require_positive(self, *(field for field in self.__struct_fields__ if field not in _MAY_BE_ZERO))
         _require_not_negative(self, *(field for field in self.__struct_fields__ if field in _MAY_BE_ZERO))
 
 
@@ -139,7 +134,7 @@ class NmfSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         numbers = [field for field in self.__struct_fields__ if field != "beta_loss"]
-        _require_positive(self, *(field for field in numbers if field not in _MAY_BE_ZERO))
+        require_positive(self, *(field for field in numbers if field not in _MAY_BE_ZERO))
         _require_not_negative(self, *(field for field in numbers if field in _MAY_BE_ZERO))
 
 
@@ -158,7 +153,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     retrain_after_interactions: int = 1_000
 
     def __post_init__(self) -> None:
-        _require_positive(self, "retrain_after_interactions")
+        require_positive(self, "retrain_after_interactions")
         _require_share(self, "hold_out_share")
 
 
@@ -170,7 +165,7 @@ class FeaturesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     kept_share: float = 0.33
 
     def __post_init__(self) -> None:
-        _require_positive(self, "selected_columns")
+        require_positive(self, "selected_columns")
         _require_share(self, "correlation_limit", "kept_share")
 
 
@@ -203,7 +198,7 @@ class DagsterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sensor_interval_seconds: int = 5
 
     def __post_init__(self) -> None:
-        _require_positive(self, "sensor_interval_seconds")
+        require_positive(self, "sensor_interval_seconds")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
-from recommender_serving.engine.config import ConfigError
-from recommender_serving.settings import ApiSettings, Settings, load_settings
+from recommender_serving.engine.config import ApiSettings, ConfigError
+from recommender_serving.settings import Settings, load_settings
 
 _DESCRIPTION = """\
 Serves live recommendations over HTTP.

@@ -41,14 +41,10 @@ class EventPublisher:
         self._timeout_seconds = timeout_seconds
         self._stopping = False
         self._producer = Producer(
-            {
-                "bootstrap.servers": streaming.kafka_bootstrap_servers,
-                "enable.idempotence": True,
-                "acks": "all",
+            streaming.producer_properties
+            | {
                 "message.timeout.ms": int(timeout_seconds * 1000),
                 "linger.ms": 1,
-                # The partition of a user must not depend on the client: this is what Java clients compute.
-                "partitioner": "murmur2_random",
                 "reconnect.backoff.max.ms": 1_000,
                 "log_level": 2,
             }

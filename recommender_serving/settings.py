@@ -5,38 +5,15 @@ from pathlib import Path
 
 import msgspec
 
-from recommender_serving.engine.config import RatingScale, StorageSettings, StreamingSettings, read_config, section
-
-
-def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
-    for field in fields:
-        if not getattr(struct, field) > 0:
-            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
-
-
-class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the service listens and what one call may ask of it.
-
-    Attributes:
-        host: Address to listen on; `0.0.0.0` offers the service to other machines.
-        port: TCP port.
-        max_recommendations: Longest list that a call may ask for.
-        max_body_bytes: Largest body that `POST /events` takes.
-        event_timeout_seconds: How long `POST /events` waits for Kafka's acknowledgement before it answers 503.
-        cached_lists: Rendered lists kept; one dies with its user's next event or with the model.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    max_recommendations: int = 20
-    max_body_bytes: int = 1_048_576
-    event_timeout_seconds: float = 5.0
-    cached_lists: int = 20_000
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65_535:
-            raise ValueError(f"port must lie in 0..65535 (0 = any free port), got {self.port}")
-        _require_positive(self, "max_recommendations", "max_body_bytes", "event_timeout_seconds", "cached_lists")
+from recommender_serving.engine.config import (
+    ApiSettings,
+    RatingScale,
+    StorageSettings,
+    StreamingSettings,
+    read_config,
+    require_positive,
+    section,
+)
 
 
 class ChampionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +28,7 @@ class ChampionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     refused_retry_seconds: float = 10.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, "poll_interval_seconds", "refused_retry_seconds")
+        require_positive(self, "poll_interval_seconds", "refused_retry_seconds")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

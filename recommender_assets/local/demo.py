@@ -23,8 +23,7 @@ from recommender_assets.local.service_client import ServiceClient
 from recommender_assets.local.topic import create_topic, record_count
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
-from recommender_serving.engine.config import read_config, section
-from recommender_serving.settings import ApiSettings
+from recommender_serving.engine.config import ApiSettings, read_config, section
 
 LOCAL = Path(".local")
 HISTORY = "interaction_history"

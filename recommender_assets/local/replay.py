@@ -15,6 +15,7 @@ Progress = Callable[[int, int], None]
 """Called with (events sent, events in all)."""
 
 _PROGRESS_EVERY = 500
+_ERRORS_ONLY = 3  # a broker that has just started makes librdkafka warn and try again
 
 
 class ReplayError(RuntimeError):
@@ -45,13 +46,7 @@ def replay_ratings(settings: Settings, rate: float | None = None, progress: Prog
 
 def send_ratings(settings: Settings, rows: pa.Table, rate: float | None, progress: Progress | None) -> int:
     """Send ratings (columns of `sources.ratings`) in their order, keyed by user; see `replay_ratings`."""
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.streaming.kafka_bootstrap_servers,
-            "enable.idempotence": True,
-            "linger.ms": 5,
-        }
-    )
+    producer = Producer(settings.streaming.producer_properties | {"linger.ms": 5, "log_level": _ERRORS_ONLY})
     failures: list[str] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:

@@ -45,7 +45,7 @@ def show(settings: Settings, service: ServiceClient, started: float) -> dict[str
     Returns:
         `first_recommendation_s`, `event_to_list_ms` and `new_user_ms`.
     """
-    producer = Producer({"bootstrap.servers": settings.streaming.kafka_bootstrap_servers, "linger.ms": 0})
+    producer = Producer(settings.streaming.producer_properties | {"linger.ms": 0})
     user = known_user()
     before = service.recommendations(user)["recommendations"]
     first = time.monotonic() - started

@@ -9,11 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 
 from recommender_serving.answers import EventCounts
-from recommender_serving.engine.config import RatingScale
+from recommender_serving.engine.config import ApiSettings, RatingScale
 from recommender_serving.engine.events import event_schema
 from recommender_serving.errors import problem_responses
 from recommender_serving.event_intake import EventIntake
-from recommender_serving.settings import ApiSettings
 
 
 def events_route(intake: EventIntake, scale: RatingScale, settings: ApiSettings) -> HTTPRouteHandler:

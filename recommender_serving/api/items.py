@@ -8,8 +8,8 @@ from litestar.params import QueryParameter
 
 from recommender_serving.answers import PopularItems
 from recommender_serving.champion import Champion
+from recommender_serving.engine.config import ApiSettings
 from recommender_serving.errors import problem_responses
-from recommender_serving.settings import ApiSettings
 
 
 def popular_items_route(champion: Champion, settings: ApiSettings) -> HTTPRouteHandler:

@@ -12,9 +12,9 @@ from litestar.params import FromPath, QueryParameter
 from recommender_serving.answers import RecommendationList
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import decoded_user_id
+from recommender_serving.engine.config import ApiSettings
 from recommender_serving.errors import problem_responses
 from recommender_serving.metrics import Metrics
-from recommender_serving.settings import ApiSettings
 
 
 def recommendations_route(champion: Champion, metrics: Metrics, settings: ApiSettings) -> HTTPRouteHandler:

@@ -18,7 +18,6 @@ SECTIONS: frozenset[str] = frozenset(
         "api",
         "champion",
         "dagster",
-        "evaluation",
         "events",
         "features",
         "history",
@@ -42,6 +41,13 @@ _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 class ConfigError(ValueError):
     """The configuration breaks a rule; the message names the key's path, the value and what was expected."""
+
+
+def require_positive(struct: msgspec.Struct, *fields: str) -> None:
+    """Raise `ValueError` for the first of the fields that is not greater than 0."""
+    for field in fields:
+        if not getattr(struct, field) > 0:
+            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,9 +107,45 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError(f"topic must be 1-249 characters of A-Z a-z 0-9 . _ -, got {self.topic!r}")
         if not re.fullmatch(r"[1-9]\d* (millisecond|second|minute|hour)s?", self.batch_interval):
             raise ValueError(f"batch_interval must be like '10 seconds', got {self.batch_interval!r}")
-        for field in ("partitions", "max_records_per_batch"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        require_positive(self, "partitions", "max_records_per_batch")
+
+    @property
+    def producer_properties(self) -> dict[str, str | int | float | bool]:
+        """What everything that produces events tells librdkafka.
+
+        A user's partition must not depend on the client, since order and `forget` hold within a partition: this
+        partitioner computes what Java clients do.
+        """
+        return {
+            "bootstrap.servers": self.kafka_bootstrap_servers,
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+        }
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `api`: where the service listens and what one call may ask of it.
+
+    Attributes:
+        host: Address to listen on; `0.0.0.0` offers the service to other machines.
+        port: TCP port, 0 = any free one.
+        max_recommendations: Longest list that a call may ask for.
+        max_body_bytes: Largest body that `POST /events` takes.
+        event_timeout_seconds: How long `POST /events` waits for Kafka's acknowledgement before it answers 503.
+        cached_lists: Rendered lists kept; one dies with its user's next event or with the model.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_recommendations: int = 20
+    max_body_bytes: int = 1_048_576
+    event_timeout_seconds: float = 5.0
+    cached_lists: int = 20_000
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise ValueError(f"port must lie in 0..65535 (0 = any free port), got {self.port}")
+        require_positive(self, "max_recommendations", "max_body_bytes", "event_timeout_seconds", "cached_lists")
 
 
 def read_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from litestar.testing import AsyncTestClient
 
 from recommender_serving.app import create_app
 from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
-from recommender_serving.engine.config import StorageSettings, StreamingSettings
+from recommender_serving.engine.config import ApiSettings, StorageSettings, StreamingSettings
 from recommender_serving.engine.factor_model import FactorModel, Position, write_model
-from recommender_serving.settings import ApiSettings, ChampionSettings, Settings
+from recommender_serving.settings import ChampionSettings, Settings
 from tests.factories import make_model
 
 Client = AsyncTestClient[Litestar]

@@ -14,9 +14,9 @@ from litestar.testing import AsyncTestClient
 
 from recommender_serving.app import create_app
 from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
-from recommender_serving.engine.config import StorageSettings
+from recommender_serving.engine.config import ApiSettings, StorageSettings
 from recommender_serving.engine.factor_model import FactorModel, write_model
-from recommender_serving.settings import ApiSettings, ChampionSettings, Settings
+from recommender_serving.settings import ChampionSettings, Settings
 from tests.unit.recommender_serving.memory_topic import MemoryTopic
 
 Client = AsyncTestClient[Litestar]

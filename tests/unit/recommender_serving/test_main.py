@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recommender_serving.__main__ import PortTakenError, listen, main
-from recommender_serving.settings import ApiSettings
+from recommender_serving.engine.config import ApiSettings
 
 
 def test_a_taken_port_is_an_error_that_names_the_setting() -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from recommender_serving.engine.config import ConfigError
-from recommender_serving.settings import ApiSettings, ChampionSettings, load_settings
+from recommender_serving.engine.config import ApiSettings, ConfigError
+from recommender_serving.settings import ChampionSettings, load_settings
 
 SHIPPED = Path(__file__).parents[3] / "config.yaml"
 
