@@ -27,15 +27,23 @@ from recommender_serving.engine.history import Observations
 PRESETS: dict[str, ModelsSettings] = {
     "ml-1m": ModelsSettings(
         svd=SvdSettings(
-            regularization=0.05,
-            bias_regularization=0.01,
-            epochs=60,
-            learning_rate_decay=0.96,
+            regularization=0.06,
+            bias_regularization=0.02,
+            epochs=40,
+            learning_rate_decay=0.95,
             initial_deviation=0.05,
+            ranking_regularization=20.0,
+            ranking_item_regularization=10.0,
+            unobserved_weight=0.4,
+        ),
+        nmf=NmfSettings(
+            regularization=15.0,
+            user_regularization=15.0,
+            iterations=30,
             ranking_regularization=10.0,
             ranking_item_regularization=10.0,
+            unobserved_weight=0.2,
         ),
-        nmf=NmfSettings(ranking_regularization=10.0, ranking_item_regularization=10.0),
     ),
 }
 """Hyper-parameters for other shapes of data; without a preset, those of `config.yaml`."""

@@ -114,10 +114,11 @@ def principal_components(values: Float64s) -> tuple[Float64s, Float64s]:
 
     The sign is fixed: the entry of greatest size in a component is positive.
     """
-    _, singular, components = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    centred = values - values.mean(axis=0)
+    squares, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
+    squares, components = np.maximum(squares[::-1], 0.0), vectors.T[::-1]
     leading = np.where(components.max(axis=1, initial=0.0) >= -components.min(axis=1, initial=0.0), 1.0, -1.0)
-    total = np.square(singular).sum()
-    shares = np.square(singular) / total if total > 0 else np.zeros_like(singular)
+    shares = squares / squares.sum() if squares.sum() > 0 else squares
     return components * leading[:, None], shares
 
 

@@ -57,8 +57,8 @@ def _binned(column: Float64s, row: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def _information(left: NDArray[np.integer], right: NDArray[np.integer]) -> float:
-    joint = np.zeros((left.max(initial=0) + 1, right.max(initial=0) + 1))
-    np.add.at(joint, (left, right), 1.0)
+    n_left, n_right = int(left.max(initial=0)) + 1, int(right.max(initial=0)) + 1
+    joint = np.bincount(left * n_right + right, minlength=n_left * n_right).reshape(n_left, n_right).astype(np.float64)
     n = joint.sum()
     if not n:
         return 0.0
