@@ -18,7 +18,12 @@ _NO_LEADER_YET = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
+_NO_ANSWER = {KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
 _ADVICE = "nothing was read; if this is wanted, `recommender accept-topic` goes on from what the broker has"
+
+
+class BrokerUnreachableError(RuntimeError):
+    """No Kafka broker answers."""
 
 
 class TopicMissingError(RuntimeError):
@@ -152,6 +157,11 @@ def _describe(client: AdminClient, topic: str) -> tuple[str, list[int]]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise TopicMissingError(f"topic {topic} does not exist; `recommender init-tables` creates it") from None
+        if error.args[0].code() in _NO_ANSWER:
+            raise BrokerUnreachableError(
+                f"no Kafka broker answered within {_TIMEOUT_S:g} s when asked for topic {topic}; "
+                "check streaming.kafka_bootstrap_servers"
+            ) from None
         raise
     return str(description.topic_id), [partition.id for partition in description.partitions]
 

@@ -1,13 +1,16 @@
 import pytest
 
+from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow
 from recommender_assets.ingestion.ledger import LedgerPosition
 from recommender_assets.ingestion.topic_position import (
+    BrokerUnreachableError,
     DataExpiredError,
     TopicReplacedError,
     Watermarks,
     acceptance_rows,
     verify_position,
+    watermarks,
 )
 
 POSITION = LedgerPosition("events", "id", {0: 10, 1: 20})
@@ -48,3 +51,9 @@ def test_accepting_expired_records_writes_them_down_as_lost() -> None:
 
 def test_there_is_nothing_to_accept_in_a_topic_that_goes_on() -> None:
     assert acceptance_rows(POSITION, "id", {0: Watermarks(0, 30), 1: Watermarks(0, 20)}) == []
+
+
+def test_a_broker_that_does_not_answer_is_named_by_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_position, "_TIMEOUT_S", 0.2)
+    with pytest.raises(BrokerUnreachableError, match=r"within 0\.2 s .*topic events; check streaming\.kafka_bootstrap"):
+        watermarks("127.0.0.1:1", "events")
