@@ -8,7 +8,7 @@ import msgspec
 import pyarrow.compute as pc
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from pyspark.sql import SparkSession
 
 from recommender_assets.definitions import defs

@@ -1,0 +1,117 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from recommender_assets.promotion.candidates import (
+    KEPT_DIRECTORIES,
+    NoCandidateError,
+    candidate_directory,
+    newest_candidate,
+    prune,
+)
+from recommender_assets.promotion.policy import Decision, Verdict
+from recommender_assets.promotion.publication import publish, remove_old_models
+from recommender_assets.promotion.soundness import factor_problems
+from recommender_serving.engine.champion_pointer import read_pointer, version_directory
+from recommender_serving.engine.factor_model import DamagedModelError, read_model, write_model
+from tests.factories import make_model
+
+
+def candidate(root: Path, version: str) -> str:
+    candidate_directory(root, version).parent.mkdir(parents=True, exist_ok=True)
+    write_model(candidate_directory(root, version), make_model(version=version, algorithm=version[:3]))
+    return version
+
+
+def promoted(*versions: str, beats_floors: bool = True) -> Decision:
+    """The first version wins; the others only beat their floors, or not even those."""
+    verdicts = [Verdict(version=versions[0], algorithm=versions[0][:3], beats_floors=True)]
+    verdicts += [Verdict(version=v, algorithm=v[:3], beats_floors=beats_floors) for v in versions[1:]]
+    return Decision(promoted=True, champion=versions[0], predecessor=None, reason="better", verdicts=tuple(verdicts))
+
+
+def test_a_promotion_publishes_both_algorithms_and_points_at_the_winner(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    candidate(tmp_path, "nmf-1")
+    pointer = publish(tmp_path, promoted("svd-1", "nmf-1"))
+    assert pointer == read_pointer(tmp_path)
+    assert pointer is not None
+    assert (pointer.version, pointer.predecessor) == ("svd-1", None)
+    assert pointer.deployed == {"svd": "svd-1", "nmf": "nmf-1"}
+    for version in pointer.deployed.values():
+        assert read_model(version_directory(tmp_path, version)).version == version
+
+
+def test_the_other_algorithm_stays_deployed_when_its_candidate_is_below_its_floors(tmp_path: Path) -> None:
+    for version in ("svd-1", "nmf-1", "svd-2", "nmf-2"):
+        candidate(tmp_path, version)
+    publish(tmp_path, promoted("svd-1", "nmf-1"))
+    pointer = publish(tmp_path, promoted("svd-2", "nmf-2", beats_floors=False))
+    assert pointer is not None
+    assert (pointer.version, pointer.predecessor) == ("svd-2", "svd-1")
+    assert pointer.deployed == {"svd": "svd-2", "nmf": "nmf-1"}
+
+
+def test_without_promotion_nothing_changes(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    stays = Decision(promoted=False, champion=None, predecessor=None, reason="worse", verdicts=())
+    assert publish(tmp_path, stays) is None
+    assert not (tmp_path / "champion").exists()
+
+
+def test_a_repetition_keeps_the_predecessor(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    candidate(tmp_path, "svd-2")
+    publish(tmp_path, promoted("svd-1"))
+    first = publish(tmp_path, promoted("svd-2"))
+    assert publish(tmp_path, promoted("svd-2")) == first
+
+
+def test_a_damaged_candidate_never_becomes_champion(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    victim = candidate_directory(tmp_path, "svd-1") / "rating_item_factors.npy"
+    victim.chmod(0o644)
+    os.truncate(victim, victim.stat().st_size - 1)
+    with pytest.raises(DamagedModelError, match="rating_item_factors"):
+        publish(tmp_path, promoted("svd-1"))
+    assert read_pointer(tmp_path) is None
+    assert list((tmp_path / "champion" / "versions").iterdir()) == []
+    assert "rating_item_factors" in factor_problems(candidate_directory(tmp_path, "svd-1"))[0]
+
+
+def test_a_sound_model_has_no_problems_and_a_missing_one_has(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    assert factor_problems(candidate_directory(tmp_path, "svd-1")) == []
+    assert factor_problems(candidate_directory(tmp_path, "svd-2")) != []
+
+
+def test_the_newest_candidate_is_the_one_trained_last(tmp_path: Path) -> None:
+    for version in ("svd-20260102T000000Z-0a", "svd-20260101T000000Z-ff", "nmf-20260103T000000Z-00"):
+        candidate_directory(tmp_path, version).mkdir(parents=True)
+    assert newest_candidate(tmp_path, "svd") == "svd-20260102T000000Z-0a"
+    with pytest.raises(NoCandidateError, match="materialise nmf_model first"):
+        newest_candidate(tmp_path / "elsewhere", "nmf")
+
+
+def test_old_directories_are_removed_but_not_what_is_needed(tmp_path: Path) -> None:
+    for age in range(8):
+        directory = tmp_path / f"svd-{age}"
+        directory.mkdir()
+        os.utime(directory, (1_000 - age, 1_000 - age))
+    assert sorted(prune(tmp_path, {"svd-6"})) == ["svd-4", "svd-5", "svd-7"]
+    assert len(list(tmp_path.iterdir())) == KEPT_DIRECTORIES + 1
+
+
+def test_the_champion_its_predecessor_and_its_peer_are_kept(tmp_path: Path) -> None:
+    for version in ("svd-1", "nmf-1", "svd-2"):
+        candidate(tmp_path, version)
+    publish(tmp_path, promoted("svd-1", "nmf-1"))
+    pointer = publish(tmp_path, promoted("svd-2"))
+    versions = tmp_path / "champion" / "versions"
+    for version in ("svd-1", "nmf-1", "svd-2"):
+        os.utime(versions / version, (0, 0))
+    for later in range(KEPT_DIRECTORIES + 1):
+        (versions / f"svd-later-{later}").mkdir()
+    assert len(remove_old_models(tmp_path, pointer)) == 1
+    assert {"svd-1", "nmf-1", "svd-2"} <= {path.name for path in versions.iterdir()}
