@@ -3,12 +3,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recommender_assets.features.matrix import save_matrix
+from recommender_assets.evaluation.report import evaluate
+from recommender_assets.features.matrix import load_matrix, save_matrix
 from recommender_assets.promotion.candidates import ALGORITHMS
 from recommender_assets.promotion.contenders import hold_contest, matrix_directory, train_candidate
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.publication import publish
 from recommender_assets.settings import ModelsSettings, NmfSettings, Settings, SvdSettings, load_settings
+from recommender_assets.training.hold_out import hold_out_mask
 from recommender_serving.engine.factor_model import read_model
 from tests.matrices import random_matrix
 
@@ -30,7 +32,12 @@ def test_candidates_and_champion_are_measured_on_the_same_hold_out(settings: Set
     first = hold_contest(settings)
     assert [standing.algorithm for standing in first.candidates] == list(ALGORITHMS)
     assert first.champion is None
-    assert first.hold_out > 0
+    matrix = load_matrix(matrix_directory(settings.root))
+    held_out = hold_out_mask(matrix, settings.training.hold_out_share)
+    assert first.hold_out == held_out.sum() > 0
+    svd = evaluate(read_model(made[0].directory), matrix, held_out)
+    assert first.candidates[0].metrics["rmse"] == pytest.approx(svd.metrics["rmse"])
+    assert first.candidates[0].floors["rmse"] == pytest.approx(svd.floors["rmse"])
     assert set(first.protocols) >= set(first.candidates[0].metrics)
 
     no_floors = [msgspec.structs.replace(standing, floors={}) for standing in first.candidates]
