@@ -135,42 +135,56 @@ class DagsterClient:
         return data
 
 
-def wait_for_runs(
-    find: Callable[[], list[Run]],
-    expected: int,
-    timeout_seconds: float,
-    on_step: Callable[[Step], None],
-    meanwhile: Callable[[], None],
-) -> list[Run]:
-    """Wait until as many runs as expected exist and all have succeeded.
+class RunWatch:
+    """Follows runs and reports every step once.
 
     Args:
         find: asks for the runs.
-        expected: how many runs there must be at least.
-        timeout_seconds: how long to wait.
         on_step: called once for each step that has finished.
         meanwhile: called between two questions; may raise to give up.
-
-    Raises:
-        DagsterError: if a run fails or the time is over.
     """
-    shown: set[tuple[str, str]] = set()
-    deadline = time.monotonic() + timeout_seconds
-    while time.monotonic() < deadline:
-        runs = find()
+
+    def __init__(
+        self, find: Callable[[], list[Run]], on_step: Callable[[Step], None], meanwhile: Callable[[], None]
+    ) -> None:
+        self._find = find
+        self._on_step = on_step
+        self._meanwhile = meanwhile
+        self._shown: set[tuple[str, str]] = set()
+
+    def wait_for_success(self, expected: int, timeout_seconds: float) -> None:
+        """Wait until there are as many runs as expected and all have succeeded.
+
+        Raises:
+            DagsterError: if a run fails or the time is over.
+        """
+        self.wait_until(lambda runs: len(runs) >= expected and all(run.is_finished for run in runs), timeout_seconds)
+
+    def wait_until(self, is_enough: Callable[[list[Run]], bool], timeout_seconds: float) -> None:
+        """Wait until the runs are as wanted.
+
+        Raises:
+            DagsterError: if a run fails or the time is over.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            runs = self._find()
+            self._report(runs)
+            failed = [run for run in runs if run.is_finished and run.status != "SUCCESS"]
+            if failed:
+                raise DagsterError(f"run {failed[0].run_id} of {failed[0].job} ended as {failed[0].status}")
+            if is_enough(runs):
+                return
+            self._meanwhile()
+            time.sleep(POLL_SECONDS)
+        raise DagsterError(f"no end of the run within {timeout_seconds:.0f} s")
+
+    def _report(self, runs: list[Run]) -> None:
         for run in runs:
             for step in run.steps:
-                if (run.run_id, step.name) not in shown:
-                    shown.add((run.run_id, step.name))
-                    on_step(step)
-        failed = [run for run in runs if run.is_finished and run.status != "SUCCESS"]
-        if failed:
-            raise DagsterError(f"run {failed[0].run_id} of {failed[0].job} ended as {failed[0].status}")
-        if len(runs) >= expected and all(run.is_finished for run in runs):
-            return runs
-        meanwhile()
-        time.sleep(POLL_SECONDS)
-    raise DagsterError(f"no end of the run within {timeout_seconds:.0f} s")
+                if (run.run_id, step.name) not in self._shown:
+                    self._shown.add((run.run_id, step.name))
+                    self._on_step(step)
 
 
 def _finished_steps(run: dict[str, Any]) -> Iterator[Step]:

@@ -14,7 +14,7 @@ import click
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.local import showcase
 from recommender_assets.local.broker import LocalBroker, free_port
-from recommender_assets.local.dagster_client import DagsterClient, Step, wait_for_runs
+from recommender_assets.local.dagster_client import DagsterClient, Run, RunWatch, Step
 from recommender_assets.local.demo_facts import champion_facts, ingestion_facts, known_user
 from recommender_assets.local.doctor import port_is_taken
 from recommender_assets.local.processes import Processes, exit_on_termination
@@ -84,19 +84,22 @@ class Demo:
 
     def run(self) -> dict[str, Any]:
         """All steps up to the live recommendations; returns what was measured, for the last line."""
-        with _step(1, "Kafka broker, topic, tables and Dagster"):
-            self._start_broker()
-            self._start_dagster_ui()
+        with _step(1, "Dagster UI, Kafka broker, topic and tables"):
+            self._start_dagster_ui_and_broker()
         with _step(2, f"older ratings as {HISTORY} and the films as {CATALOGUE}, by one Dagster backfill over months"):
             self._backfill()
         with _step(3, f"newer ratings as JSON events into topic {self._settings.streaming.topic}"):
             self._replay()
         with _step(4, f"the Kafka-offset sensor notices them and launches {FIRST_JOB}"):
-            self._wait_for_champion()
-        with _step(5, "recommendation service and MLflow UI beside the Dagster UI"):
-            self._start_service_and_mlflow()
+            run = self._wait_for_champion()
+        with _step(5, "recommendation service, beside Dagster's UI and daemon and the MLflow UI"):
+            self._wait_until(self._service.is_ready, "the recommendation service")
+            self._wait_until(self._mlflow_is_ready, "the MLflow UI")
         with _step(6, "live recommendations"):
             figures = showcase.show(self._settings, self._service, self._started)
+        if run is not None:
+            with _step(4, f"meanwhile {FIRST_JOB} went on after the champion"):
+                run.wait_for_success(1, RUN_TIMEOUT_SECONDS)
         return figures | champion_facts(self._settings) | ingestion_facts(self._settings)
 
     def stay(self) -> None:
@@ -114,28 +117,30 @@ class Demo:
             self._processes.require_alive()
             time.sleep(1)
 
-    def _start_broker(self) -> None:
+    def _start_dagster_ui_and_broker(self) -> None:
         wanted = int(self._settings.streaming.kafka_bootstrap_servers.rpartition(":")[2])
-        broker = LocalBroker(LOCAL / "kafka", wanted)
-        self._stack.callback(broker.stop)
-        os.environ["RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS"] = broker.start()
+        port = free_port(wanted)
+        os.environ["RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{port}"
         self._settings = load_settings()
+        self._start_dagster_ui()
+        broker = LocalBroker(LOCAL / "kafka", port)
+        self._stack.callback(broker.stop)
+        broker.start()
+        instead = "" if port == wanted else f" ({wanted} is taken)"
+        _say(f"Kafka at {broker.bootstrap_servers}{instead}, tables below {self._settings.root}")
         create_tables(self._settings.root)
         create_topic(self._settings)
-        instead = "" if broker.port == wanted else f" ({wanted} is taken)"
-        _say(f"Kafka at {broker.bootstrap_servers}{instead}, tables below {self._settings.root}")
+        self._wait_until(self._dagster.is_loaded, "the Dagster UI")
 
     def _start_dagster_ui(self) -> None:
         os.environ["DAGSTER_HOME"] = str(Path.cwd())
-        port = free_port(0)
+        location = {"host": "127.0.0.1", "port": free_port(0), "location_name": "recommender_assets"}
         self._workspace = LOCAL / "workspace.yaml"
-        location = {"host": "127.0.0.1", "port": port, "location_name": "recommender_assets"}
         self._workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}), encoding="utf-8")
-        code_server = ["api", "grpc", "--module-name", "recommender_assets.definitions", "--port", str(port)]
-        self._start("dagster-code-server", "dagster", *code_server, "--host", "127.0.0.1")
+        code = ["--module-name", "recommender_assets.definitions", "--location-name", "recommender_assets"]
+        self._start("dagster-code-server", "dagster", "api", "grpc", *code, "--port", str(location["port"]))
         ui = ["--workspace", str(self._workspace), "--port", str(self._settings.dagster.port)]
         self._start("dagster-webserver", "dagster-webserver", *ui)
-        self._wait_until(self._dagster.is_loaded, "the Dagster UI")
 
     def _backfill(self) -> None:
         missing = self._dagster.missing_partitions(HISTORY)
@@ -143,10 +148,11 @@ class Demo:
             backfill = self._dagster.launch_backfill([HISTORY, CATALOGUE], missing)
         # The daemon looks for backfills when it starts and then every 30 s: started now, it finds this one at once.
         self._start("dagster-daemon", "dagster-daemon", "run", "--workspace", str(self._workspace))
+        self._start_service_and_mlflow()
         if not missing:
             _say("every month is there already")
             return
-        self._wait_for_runs(lambda: self._dagster.runs_of_backfill(backfill), expected=2)
+        self._watch(lambda: self._dagster.runs_of_backfill(backfill)).wait_for_success(2, RUN_TIMEOUT_SECONDS)
         _say(f"{len(missing)} months, {missing[0]} to {missing[-1]}")
 
     def _replay(self) -> None:
@@ -158,20 +164,28 @@ class Demo:
             replay_ratings(self._settings, progress=lambda sent, _: bar.update(sent - bar.pos))
         _say(f"{expected:,} events")
 
-    def _wait_for_champion(self) -> None:
-        if read_pointer(self._settings.root) is not None:
+    def _wait_for_champion(self) -> RunWatch | None:
+        root = self._settings.root
+        if read_pointer(root) is not None:
             _say("there is a champion already; the sensors go on by themselves")
-            return
+            return None
         since = time.time() - 1
-        self._wait_for_runs(lambda: self._dagster.runs_of_job(FIRST_JOB, since), expected=1)
-        if read_pointer(self._settings.root) is None:
+        run = self._watch(lambda: self._dagster.runs_of_job(FIRST_JOB, since))
+        run.wait_until(
+            lambda runs: read_pointer(root) is not None or any(run.is_finished for run in runs), RUN_TIMEOUT_SECONDS
+        )
+        if read_pointer(root) is None:
             raise DemoError(f"no model was promoted: see the asset champion at {self._dagster.address}")
+        return run
 
     def _start_service_and_mlflow(self) -> None:
         self._processes.start("service", [sys.executable, "-m", "recommender_serving"])
-        self._wait_until(self._service.is_ready, "the recommendation service")
+        (self._settings.root / "mlflow").mkdir(parents=True, exist_ok=True)
         store = ["--backend-store-uri", self._settings.mlflow_tracking_uri, "--workers", "1"]
         self._start("mlflow", "mlflow", "server", *store, "--port", str(self._settings.mlflow.port))
+
+    def _mlflow_is_ready(self) -> bool:
+        return port_is_taken(self._settings.mlflow.port)
 
     def _start(self, name: str, program: str, *arguments: str) -> None:
         self._processes.start(name, [str(Path(sys.executable).with_name(program)), *arguments])
@@ -184,8 +198,8 @@ class Demo:
                 raise DemoError(f"{what} did not start within {START_TIMEOUT_SECONDS:.0f} s")
             time.sleep(0.2)
 
-    def _wait_for_runs(self, find: Callable[[], list[Any]], expected: int) -> None:
-        wait_for_runs(find, expected, RUN_TIMEOUT_SECONDS, _show_step, self._processes.require_alive)
+    def _watch(self, find: Callable[[], list[Run]]) -> RunWatch:
+        return RunWatch(find, _show_step, self._processes.require_alive)
 
 
 @contextmanager
