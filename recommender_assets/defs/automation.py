@@ -11,7 +11,7 @@ from recommender_assets.automation.retraining_trigger import accepted_since, dec
 from recommender_assets.defs.jobs import INGESTS, TRAINS, ingestion_job, recommendation_job, training_job
 from recommender_assets.ingestion.ledger import ledger_position
 from recommender_assets.ingestion.tables import create_tables, read_table
-from recommender_assets.ingestion.topic_position import TopicMissingError, topic_id, watermarks
+from recommender_assets.ingestion.topic_position import BrokerUnreachableError, TopicMissingError, topic_id, watermarks
 from recommender_assets.promotion.contest import latest_decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
@@ -43,8 +43,8 @@ def kafka_offset_sensor(
     bootstrap, topic = settings.streaming.kafka_bootstrap_servers, settings.streaming.topic
     try:
         current_id, marks = topic_id(bootstrap, topic), watermarks(bootstrap, topic)
-    except TopicMissingError as missing:
-        return dg.SkipReason(str(missing))
+    except (TopicMissingError, BrokerUnreachableError) as reason:
+        return dg.SkipReason(str(reason))
     except KafkaException as error:
         return dg.SkipReason(f"the broker at {bootstrap} does not answer: {error}")
     create_tables(settings.root)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
+from pyarrow.fs import FileSystem, SubTreeFileSystem
 
 TableName = Literal[
     "interactions",
@@ -125,9 +126,16 @@ def read_table(
     """
     schema = SCHEMAS[name]
     names = schema.names if columns is None else columns
-    dataset = DeltaTable(table_path(root, name), version=version).to_pyarrow_dataset()
+    path = table_path(root, name)
+    dataset = DeltaTable(path, version=version).to_pyarrow_dataset(filesystem=_arrow_filesystem(path))
     wanted = pa.schema([schema.field(column) for column in names])
     return dataset.to_table(columns=names, filter=condition).cast(wanted)
+
+
+def _arrow_filesystem(path: str) -> SubTreeFileSystem:
+    # With delta-rs's own file system, Arrow's threads call back into Python and may abort the process at its exit.
+    filesystem, base = FileSystem.from_uri(path)
+    return SubTreeFileSystem(base, filesystem)
 
 
 def table_version(root: Path, name: TableName) -> int | None:

@@ -7,12 +7,13 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from recommender_assets.ingestion.commits import LedgerRow, append_rows, remove_uncommitted
+from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.ingestion.ledger import LedgerPosition, ledger_position
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.settings import Settings
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 10.0
 _NO_LEADER_YET = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -52,7 +53,8 @@ def topic_id(bootstrap: str, topic: str) -> str:
     Raises:
         TopicMissingError: there is no such topic.
     """
-    return _describe(AdminClient({"bootstrap.servers": bootstrap}), topic)[0]
+    client = admin_client(bootstrap)
+    return _describe(client, topic)[0]
 
 
 def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
@@ -61,7 +63,7 @@ def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
     Raises:
         TopicMissingError: there is no such topic.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap})
+    client = admin_client(bootstrap)
     return _watermarks(client, topic, _describe(client, topic)[1])
 
 
@@ -75,7 +77,7 @@ def starting_offsets(settings: Settings, position: LedgerPosition) -> tuple[str,
         TopicReplacedError: the topic was created anew, or is shorter than what was read.
         DataExpiredError: records after the ledger's position are gone.
     """
-    client = AdminClient({"bootstrap.servers": settings.streaming.kafka_bootstrap_servers})
+    client = admin_client(settings.streaming.kafka_bootstrap_servers)
     current_id, partitions = _describe(client, position.topic)
     marks = _watermarks(client, position.topic, partitions)
     verify_position(position, current_id, marks)
@@ -125,7 +127,7 @@ def accept_topic(settings: Settings) -> str:
     create_tables(settings.root)
     with WriterLease(settings.root, "accept-topic"):
         position = ledger_position(settings.root, topic)
-        client = AdminClient({"bootstrap.servers": bootstrap})
+        client = admin_client(bootstrap)
         current_id, partitions = _describe(client, topic)
         rows = acceptance_rows(position, current_id, _watermarks(client, topic, partitions))
         if not rows:

@@ -1,7 +1,6 @@
 """A real Kafka broker (KRaft, one node) on this machine, without containers."""
 
 import fcntl
-import logging
 import os
 import signal
 import socket
@@ -13,8 +12,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.local.prerequisites import java_command
 
 HOST = "127.0.0.1"
@@ -167,7 +166,7 @@ class LocalBroker:
         except OSError:
             return False
         try:
-            client = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=silent_logger())
+            client = admin_client(self.bootstrap_servers)
             return bool(client.list_topics(timeout=2).brokers)
         except KafkaException:
             return False
@@ -193,10 +192,3 @@ def free_port(wanted: int) -> int:
 
 def _cluster_id() -> str:
     return uuid.uuid4().hex[:22]
-
-
-def silent_logger() -> logging.Logger:
-    """A logger for clients that ask whether a broker is there: librdkafka logs every refused connection."""
-    logger = logging.getLogger(f"{__name__}.readiness")
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger

@@ -92,14 +92,14 @@ class Demo:
             self._replay()
         with _step(4, f"the Kafka-offset sensor notices them and launches {FIRST_JOB}"):
             run = self._wait_for_champion()
-        with _step(5, "recommendation service, beside Dagster's UI and daemon and the MLflow UI"):
-            self._wait_until(self._service.is_ready, "the recommendation service")
-            self._wait_until(self._mlflow_is_ready, "the MLflow UI")
+        with _step(5, "recommendation service and MLflow UI, beside Dagster's UI and daemon"):
+            self._start_service_and_mlflow()
         with _step(6, "live recommendations"):
             figures = showcase.show(self._settings, self._service, self._started)
         if run is not None:
             with _step(4, f"meanwhile {FIRST_JOB} went on after the champion"):
                 run.wait_for_success(1, RUN_TIMEOUT_SECONDS)
+        self._wait_until(self._mlflow_is_ready, "the MLflow UI")
         return figures | champion_facts(self._settings) | ingestion_facts(self._settings)
 
     def stay(self) -> None:
@@ -148,7 +148,6 @@ class Demo:
             backfill = self._dagster.launch_backfill([HISTORY, CATALOGUE], missing)
         # The daemon looks for backfills when it starts and then every 30 s: started now, it finds this one at once.
         self._start("dagster-daemon", "dagster-daemon", "run", "--workspace", str(self._workspace))
-        self._start_service_and_mlflow()
         if not missing:
             _say("every month is there already")
             return
@@ -180,9 +179,9 @@ class Demo:
 
     def _start_service_and_mlflow(self) -> None:
         self._processes.start("service", [sys.executable, "-m", "recommender_serving"])
-        (self._settings.root / "mlflow").mkdir(parents=True, exist_ok=True)
         store = ["--backend-store-uri", self._settings.mlflow_tracking_uri, "--workers", "1"]
         self._start("mlflow", "mlflow", "server", *store, "--port", str(self._settings.mlflow.port))
+        self._wait_until(self._service.is_ready, "the recommendation service")
 
     def _mlflow_is_ready(self) -> bool:
         return port_is_taken(self._settings.mlflow.port)

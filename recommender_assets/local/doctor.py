@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.ingestion.tables import TableName, table_version
-from recommender_assets.local.broker import silent_logger
 from recommender_assets.local.jars import JARS_DIRECTORY, differing_jars, read_lock
 from recommender_assets.local.prerequisites import java_problem
 from recommender_assets.settings import Settings
@@ -71,7 +70,7 @@ def _port(key: str, port: int) -> Finding:
 
 def _broker(settings: Settings) -> Finding:
     servers, topic = settings.streaming.kafka_bootstrap_servers, settings.streaming.topic
-    client = AdminClient({"bootstrap.servers": servers}, logger=silent_logger())
+    client = admin_client(servers)
     try:
         topics = client.list_topics(timeout=KAFKA_TIMEOUT_SECONDS).topics
     except KafkaException:

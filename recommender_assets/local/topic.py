@@ -1,6 +1,7 @@
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
+from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.ingestion.topic_position import watermarks
 from recommender_assets.settings import Settings
 
@@ -13,7 +14,7 @@ def create_topic(settings: Settings) -> bool:
     Records get the broker's time (`LogAppendTime`): an event's time stamp is judged against it.
     """
     streaming = settings.streaming
-    client = AdminClient({"bootstrap.servers": streaming.kafka_bootstrap_servers})
+    client = admin_client(streaming.kafka_bootstrap_servers)
     new = NewTopic(streaming.topic, streaming.partitions, config={"message.timestamp.type": "LogAppendTime"})
     try:
         client.create_topics([new], request_timeout=_TIMEOUT_S)[streaming.topic].result()

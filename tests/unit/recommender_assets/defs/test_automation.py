@@ -166,7 +166,7 @@ def test_a_broker_that_is_down_is_skipped(
     streaming = msgspec.structs.replace(settings.streaming, kafka_bootstrap_servers="127.0.0.1:1")
     result = tick(kafka_offset_sensor, msgspec.structs.replace(settings, streaming=streaming), instance)
     assert not result.run_requests
-    assert "the broker at 127.0.0.1:1 does not answer" in result.skip_message
+    assert "no Kafka broker answered" in result.skip_message
 
 
 @pytest.mark.parametrize(("accepted", "wanted"), [(1000, 1), (999, 0)])

@@ -12,7 +12,7 @@ from recommender_assets.local.broker import LocalBroker
 from recommender_assets.local.jars import resolve_jars
 from recommender_assets.settings import Settings, load_settings
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
