@@ -140,6 +140,11 @@ def matrix_of_events(
     )
 
 
+def matrix_directory(root: Path) -> Path:
+    """Where the user-item matrix is kept between the assets."""
+    return root / "matrix"
+
+
 def save_matrix(directory: Path, matrix: UserItemMatrix) -> None:
     """Write the matrix; a reader finds either the former matrix or this one, whole."""
     former = _read_manifest(directory) if (directory / _MANIFEST).exists() else None

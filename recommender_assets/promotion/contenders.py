@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recommender_assets.evaluation.protocols import PROTOCOLS
 from recommender_assets.evaluation.report import evaluate
-from recommender_assets.features.matrix import UserItemMatrix, load_matrix
+from recommender_assets.features.matrix import UserItemMatrix, load_matrix, matrix_directory
 from recommender_assets.promotion.candidates import ALGORITHMS, candidate_directory, newest_candidate
 from recommender_assets.promotion.contest import Contest
 from recommender_assets.promotion.policy import Standing
@@ -28,11 +28,6 @@ class Candidate(NamedTuple):
     directory: Path
     manifest: Manifest
     curves: Mapping[str, list[float]]
-
-
-def matrix_directory(root: Path) -> Path:
-    """Where the user-item matrix is kept between the assets."""
-    return root / "matrix"
 
 
 def train_candidate(algorithm: Literal["svd", "nmf"], settings: Settings, progress: Progress) -> Candidate:

@@ -18,9 +18,8 @@ TRAINING_POOL = "training"
 )
 def user_item_matrix(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """Who did what with which item up to the ledger's position: the latest event of each kind, removals applied."""
-    from recommender_assets.features.matrix import build_matrix, save_matrix
+    from recommender_assets.features.matrix import build_matrix, matrix_directory, save_matrix
     from recommender_assets.presentation.plots import rating_distribution
-    from recommender_assets.promotion.contenders import matrix_directory
 
     matrix = build_matrix(settings)
     save_matrix(matrix_directory(settings.root), matrix)
@@ -47,11 +46,10 @@ def user_item_matrix(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
 )
 def reduced_features(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """User and item features: scaled to 0..1, selected by mutual information with ratings, reduced by two thirds."""
-    from recommender_assets.features.matrix import load_matrix
+    from recommender_assets.features.matrix import load_matrix, matrix_directory
     from recommender_assets.features.reduction import reduce_features, save_features
     from recommender_assets.presentation.plots import explained_variance
     from recommender_assets.presentation.tables import key_value_table
-    from recommender_assets.promotion.contenders import matrix_directory
     from recommender_assets.training.hold_out import hold_out_mask
 
     matrix = load_matrix(matrix_directory(settings.root))

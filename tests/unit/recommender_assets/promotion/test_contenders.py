@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from recommender_assets.evaluation.report import evaluate
-from recommender_assets.features.matrix import load_matrix, save_matrix
+from recommender_assets.features.matrix import load_matrix, matrix_directory, save_matrix
 from recommender_assets.promotion.candidates import ALGORITHMS
-from recommender_assets.promotion.contenders import hold_contest, matrix_directory, train_candidate
+from recommender_assets.promotion.contenders import hold_contest, train_candidate
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.publication import publish
 from recommender_assets.settings import ModelsSettings, NmfSettings, Settings, SvdSettings, load_settings
