@@ -16,7 +16,7 @@ demo: setup ## Real ratings through the whole system to live recommendations (ON
 	@$(BIN)/recommender demo $(if $(ONCE),--once)
 
 test: setup ## All tests: unit, integration (real broker, Spark, Delta) and end to end
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster definitions
 	@$(BIN)/ruff format --check .

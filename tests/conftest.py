@@ -2,6 +2,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -13,6 +14,17 @@ from recommender_assets.local.jars import resolve_jars
 from recommender_assets.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parents[1]
+
+# A slow machine must not fail a test, and a test must not fail on one run and pass on the next.
+hypothesis.settings.register_profile("reproducible", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("reproducible")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares the one broker and the one Spark session in one process when tests are spread over several."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("shared"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ import pytest
 
 from recommender_assets.local.broker import free_port
 
+pytestmark = pytest.mark.xdist_group("demo")
+
 PROJECT = Path(__file__).parents[2]
 BORROWED = ("config.yaml", "dagster.yaml", "workspace.yaml", "pyproject.toml", "requirements", ".local/jars")
 RECOMMENDER = Path(sys.executable).with_name("recommender")
