@@ -113,9 +113,12 @@ class Demo:
             ("try", f"curl '{self._service.address}/recommendations/user/{known_user()}?num_recommendations=5'"),
         ):
             _say(f"{name:<8} {address}")
-        while True:
-            self._processes.require_alive()
-            time.sleep(1)
+        try:
+            while True:
+                self._processes.require_alive()
+                time.sleep(1)
+        finally:
+            click.echo("\n      stopping ...")
 
     def _start_dagster_ui_and_broker(self) -> None:
         wanted = int(self._settings.streaming.kafka_bootstrap_servers.rpartition(":")[2])
