@@ -1,11 +1,12 @@
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from recommender_assets.features.event_rows import current_position, read_event_rows
+from recommender_assets.features.event_rows import current_position, read_event_rows, read_items
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 
@@ -101,3 +102,39 @@ def test_missing_tables_are_named_with_the_command_that_makes_them(tmp_path):
         match=r"no table interaction_history, interactions, items, ingestion_ledger under .*init-tables",
     ):
         current_position(tmp_path, TOPIC)
+
+
+def test_every_partition_is_read_to_its_own_position(root):
+    rows = [record(f"{partition}:{offset}", "t", partition, offset) for partition in (0, 1, 3) for offset in range(4)]
+    append(root, "interactions", rows)
+    ends = {0: 1, 1: 4, 2: 7, 3: 2, 8: 5}
+    append_rows(root, TOPIC, "t", [LedgerRow(part, 0, end, accepted=end) for part, end in ends.items()])
+
+    assert users_of(root) == ["0:0", "1:0", "1:1", "1:2", "1:3", "3:0", "3:1"]
+
+
+def test_a_forget_that_the_ledger_does_not_cover_takes_nothing_yet(root):
+    append(root, "interaction_history", [event("a", 1)])
+    append(root, "interactions", [record("a", "t", 0, 0), record("a", "t", 0, 1, "forget")])
+    append_rows(root, TOPIC, "t", [LedgerRow(0, 0, 1, accepted=1)])
+
+    assert users_of(root) == ["a", "a"]
+
+
+def test_interactions_and_items_are_read_as_of_the_position(root):
+    append(root, "interactions", [record("early", "t", 0, 0)])
+    append_rows(root, TOPIC, "t", [LedgerRow(0, 0, 1, accepted=1)])
+    position = current_position(root, TOPIC)
+    append(root, "interactions", [record("late", "t", 0, 0)])
+    append(root, "items", [{"item_id": "x", "title": "X", "categories": ["Drama"], "year": 1999}])
+
+    assert read_event_rows(root, position)["user_id"].to_pylist() == ["early"]
+    assert read_items(root, position).num_rows == 0
+    assert read_items(root, current_position(root, TOPIC))["title"].to_pylist() == ["X"]
+
+
+def test_only_the_tables_that_are_missing_are_named(root):
+    shutil.rmtree(table_path(root, "items"))
+
+    with pytest.raises(FileNotFoundError, match=r"no table items under"):
+        current_position(root, TOPIC)

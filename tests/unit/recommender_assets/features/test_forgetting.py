@@ -1,6 +1,8 @@
 import datetime as dt
 
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recommender_assets.features.forgetting import without_forgotten
 
@@ -83,3 +85,50 @@ def test_a_forget_takes_all_of_earlier_topics_and_nothing_of_later_ones():
     _, stands = without_forgotten(history(), rows)
 
     assert places(stands) == [("b", "z-first", 1, 10), ("a", "a-third", 0, 0)]
+
+
+@st.composite
+def topics(draw):
+    """Rows of few users in several topics and partitions, no place twice, ingested in any order."""
+    places = st.tuples(st.sampled_from("zam"), st.integers(0, 2), st.integers(0, 6))
+    rows = draw(st.lists(places, unique=True, min_size=1, max_size=25))
+    kinds = st.sampled_from(["rating", "view", "remove", "forget"])
+    return [(draw(st.sampled_from(["a", "b", "ü|,"])), draw(kinds), *place) for place in rows]
+
+
+def naive_stands(rows):
+    order = list(dict.fromkeys(topic for _, _, topic, _, _ in rows))
+    forgets = [row for row in rows if row[1] == "forget"]
+
+    def is_forgotten(row) -> bool:
+        user, _, topic, partition, offset = row
+        return any(
+            user == by
+            and (order.index(of) > order.index(topic) or ((of, at) == (topic, partition) and offset < before))
+            for by, _, of, at, before in forgets
+        )
+
+    return [(row[0], *row[2:]) for row in rows if row[1] != "forget" and not is_forgotten(row)]
+
+
+@given(topics())
+def test_equals_a_row_by_row_implementation_across_topics_and_partitions(rows):
+    past, stands = without_forgotten(history("a", "b", "ü|,", "c"), records(*rows))
+
+    asked = {user for user, kind, *_ in rows if kind == "forget"}
+    assert places(stands) == naive_stands(rows)
+    assert past["user_id"].to_pylist() == [user for user in ("a", "b", "ü|,", "c") if user not in asked]
+
+
+def test_one_forget_in_each_partition_takes_up_to_its_own_offset():
+    rows = records(
+        ("a", "rating", "t", 0, 4),
+        ("a", "rating", "t", 2, 4),
+        ("a", "forget", "t", 0, 9),
+        ("a", "forget", "t", 2, 3),
+        ("a", "rating", "t", 1, 0),
+    )
+
+    _, stands = without_forgotten(history(), rows)
+
+    assert places(stands) == [("a", "t", 2, 4), ("a", "t", 1, 0)]

@@ -1,7 +1,11 @@
+import dataclasses
+import math
+import statistics
+
 import numpy as np
 import pytest
 
-from recommender_assets.features.feature_rows import feature_rows
+from recommender_assets.features.feature_rows import FeatureRows, feature_rows
 from recommender_assets.features.item_features import item_features
 from tests.matrices import events_table, matrix_from, random_matrix
 
@@ -35,3 +39,96 @@ def test_year_and_categories_are_those_of_the_catalogue():
     assert found["year"][matrix.item_ids.index("i7")] == 1997
     assert found["is_Comedy"][matrix.item_ids.index("i7")] == 1
     assert found["is_Comedy"][matrix.item_ids.index("i8")] == 0
+
+
+def mean_of(values, default: float = 0.0, *, pseudo: float = 0.0) -> float:
+    values = list(values)
+    return (sum(values) + pseudo * default) / (len(values) + pseudo) if values else default
+
+
+def bin_of(rating: float) -> int:
+    """The five bins of the scale 0.5..5: up to 1.4, 2.3, 3.2, 4.1 and above."""
+    return next((index for index, edge in enumerate((1.4, 2.3, 3.2, 4.1)) if rating <= edge), 4)
+
+
+def pairs_of(rows: FeatureRows):
+    """(user, item, rating or None, age) of every row."""
+    ratings = [None if math.isnan(rating) else float(rating) for rating in rows.rating]
+    return list(zip(rows.user.tolist(), rows.item.tolist(), ratings, rows.age_days.tolist(), strict=True))
+
+
+def spread_rows() -> FeatureRows:
+    """Ages of up to three years, an undated item, a user and an item without a shown row."""
+    matrix = random_matrix(n_users=12, n_items=15)
+    shown = (matrix.observations.user_of_row() != 4) & (matrix.observations.item != 7)
+    rows = feature_rows(matrix, ~shown)
+    year = rows.year.copy()
+    year[3] = 0
+    ages = np.random.default_rng(0).uniform(0, 1_100, len(rows.age_days))
+    return dataclasses.replace(rows, age_days=ages, year=year)
+
+
+def naive_item(rows: FeatureRows, item: int) -> dict[str, float]:
+    pairs = pairs_of(rows)
+    mine = [pair for pair in pairs if pair[1] == item]
+    overall = mean_of(r for _, _, r, _ in pairs if r is not None)
+    rated = [r for _, _, r, _ in mine if r is not None]
+    mean = mean_of(rated, overall, pseudo=5)
+    oldest = max((age for *_, age in mine), default=0.0)
+    newest = min((age for *_, age in mine), default=max(age for *_, age in pairs))
+    known_years = [int(year) for year in rows.year if year > 0]
+
+    def user_mean(user: int) -> float:
+        return mean_of((r for u, _, r, _ in pairs if u == user and r is not None), overall, pseudo=5)
+
+    def user_share(user: int, category: int) -> float:
+        return mean_of(float(rows.is_of_category[i, category]) for u, i, _, _ in pairs if u == user)
+
+    found = {
+        "log_users": math.log1p(len(mine)),
+        "log_days_since_first": math.log1p(oldest),
+        "log_days_since_last": math.log1p(newest),
+        "log_users_30_days": math.log1p(sum(age <= 30 for *_, age in mine)),
+        "log_users_365_days": math.log1p(sum(age <= 365 for *_, age in mine)),
+        "mean_rating": mean if rated else overall,
+        "deviation_of_rating": math.sqrt(mean_of((r - mean) ** 2 for r in rated)),
+        "mean_log_activity_of_users": mean_of(
+            math.log1p(sum(other[0] == user for other in pairs)) for user, *_ in mine
+        ),
+        "mean_rating_of_users": mean_of((user_mean(user) for user, *_ in mine), overall),
+        "year": float(rows.year[item]) if rows.year[item] > 0 else statistics.median(known_years),
+    }
+    for index in range(5):
+        found[f"share_of_rating_bin_{index + 1}"] = mean_of(float(bin_of(r) == index) for r in rated)
+    for category, name in enumerate(rows.category_names):
+        everyone = mean_of(user_share(user, category) for user in range(rows.n_users))
+        found[f"users_share_of_{name}"] = mean_of((user_share(u, category) for u, *_ in mine), everyone, pseudo=5)
+        found[f"is_{name}"] = float(rows.is_of_category[item, category])
+    return found
+
+
+def test_every_column_equals_a_loop_over_the_pairs():
+    rows = spread_rows()
+
+    table = item_features(rows)
+
+    for item in range(rows.n_items):
+        assert dict(zip(table.names, table.values[item].tolist(), strict=True)) == pytest.approx(naive_item(rows, item))
+
+
+def test_one_pair_is_enough():
+    found = features_of(matrix_from(events_table([("u", "a", "rating", 2.0)])))
+
+    assert found["mean_rating"].tolist() == [2.0]
+    assert found["share_of_rating_bin_2"].tolist() == [1.0]
+    assert found["log_days_since_first"].tolist() == found["log_days_since_last"].tolist() == [0.0]
+    assert found["year"].tolist() == [0.0]
+
+
+def test_ratings_at_the_edge_of_a_bin_belong_to_the_lower_one():
+    rows = [(f"u{i}", "a", "rating", rating) for i, rating in enumerate([0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0])]
+
+    found = features_of(matrix_from(events_table(rows)))
+
+    shares = [found[f"share_of_rating_bin_{index}"][0] * 9 for index in range(1, 6)]
+    assert shares == pytest.approx([2, 2, 1, 2, 2])
