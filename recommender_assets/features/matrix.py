@@ -146,8 +146,11 @@ def matrix_directory(root: Path) -> Path:
 
 
 def save_matrix(directory: Path, matrix: UserItemMatrix) -> None:
-    """Write the matrix; a reader finds either the former matrix or this one, whole."""
-    former = _read_manifest(directory) if (directory / _MANIFEST).exists() else None
+    """Write the matrix; a reader finds either the former matrix or this one, whole. A damaged one is replaced."""
+    try:
+        former = _read_manifest(directory).folder
+    except (FileNotFoundError, DamagedFileError):
+        former = None
     folder = f"arrays-{uuid.uuid4().hex[:12]}"
     with NewDirectory(directory / folder) as files:
         digests = {name: files.write_array(name, array) for name, array in _arrays(matrix).items()}
@@ -156,7 +159,7 @@ def save_matrix(directory: Path, matrix: UserItemMatrix) -> None:
     )
     replace_file(directory / _MANIFEST, msgspec.json.encode(manifest))
     if former is not None:
-        shutil.rmtree(directory / former.folder, ignore_errors=True)
+        shutil.rmtree(directory / former, ignore_errors=True)
 
 
 def load_matrix(directory: Path) -> UserItemMatrix:
@@ -231,5 +234,5 @@ def _read_manifest(directory: Path) -> _Manifest:
     path = directory / _MANIFEST
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamagedFileError(f"{path}: {error}") from error
