@@ -1,13 +1,20 @@
+import math
+
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from recommender_assets.features.feature_rows import feature_rows
 from recommender_assets.features.reduction import (
     principal_components,
     reconstruction_r2,
     reduce_features,
     save_features,
 )
+from recommender_assets.features.selection import scaled
+from recommender_assets.features.user_features import user_features
+from recommender_assets.settings import FeaturesSettings, Settings, TrainingSettings
 from recommender_assets.training.hold_out import hold_out_mask
 from tests.matrices import default_settings, events_table, matrix_from, movielens_matrix, random_matrix
 
@@ -81,3 +88,113 @@ def test_saved_features_carry_their_ids(tmp_path):
     assert users["user_id"].to_pylist() == matrix.user_ids[:]
     np.testing.assert_array_equal(users["component_1"].to_numpy(), found.user.values[:, 0])
     assert pq.read_table(tmp_path / "features" / "item_features.parquet").num_rows == matrix.n_items
+
+
+def with_features(**changes) -> Settings:
+    return msgspec.structs.replace(SETTINGS, features=FeaturesSettings(**changes))
+
+
+def nothing_hidden(matrix) -> np.ndarray:
+    return np.zeros(len(matrix.observations.item), dtype=bool)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 7, 20, 65])
+@pytest.mark.parametrize("share", [0.1, 0.33])
+def test_never_more_than_the_share_of_the_selected_columns_is_kept(columns, share):
+    matrix = random_matrix(n_users=40)
+
+    found = reduce_features(matrix, nothing_hidden(matrix), with_features(selected_columns=columns, kept_share=share))
+
+    for table in (found.user, found.item):
+        assert table.n_selected <= columns
+        assert table.n_kept == math.floor(share * table.n_selected)
+        assert all(information > 0 for information in table.mutual_information.values())
+
+
+def test_the_selected_columns_are_those_that_tell_most():
+    matrix = random_matrix(n_users=40)
+
+    everything, few = (
+        reduce_features(matrix, nothing_hidden(matrix), with_features(selected_columns=n)).user for n in (65, 5)
+    )
+
+    assert list(few.mutual_information.items()) == list(everything.mutual_information.items())[:5]
+
+
+def test_values_are_the_coordinates_of_the_best_rank():
+    matrix = random_matrix(n_users=40)
+    full = scaled(user_features(feature_rows(matrix, nothing_hidden(matrix))))
+
+    found = reduce_features(matrix, nothing_hidden(matrix), SETTINGS).user
+
+    selected = full.values[:, [full.names.index(name) for name in found.mutual_information]]
+    u, sizes, _ = np.linalg.svd(selected - selected.mean(axis=0), full_matrices=False)
+    expected = (u * sizes)[:, : found.n_kept]
+    np.testing.assert_allclose(np.abs(found.values), np.abs(expected), atol=1e-4)
+    assert found.explained_shares == pytest.approx((sizes**2 / (sizes**2).sum()).tolist(), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_r2_equals_a_naive_computation_on_rows_that_made_no_component(seed):
+    values = np.random.default_rng(9).normal(size=(35, 6)) * [6, 5, 4, 1, 1, 1] + 3.0
+    order = np.random.default_rng(seed).permutation(35)
+    checked, others = values[order[:7]], values[order[7:]]
+    _, _, components = np.linalg.svd(others - others.mean(axis=0))
+
+    lost = total = 0.0
+    for row in checked:
+        rebuilt = others.mean(axis=0)
+        for component in components[:3]:
+            rebuilt = rebuilt + ((row - others.mean(axis=0)) @ component) * component
+        lost += float(np.sum((row - rebuilt) ** 2))
+        total += float(np.sum((row - others.mean(axis=0)) ** 2))
+
+    assert reconstruction_r2(values, kept=3, seed=seed) == pytest.approx(1 - lost / total)
+
+
+def test_r2_grows_with_every_component_to_one_and_is_zero_without():
+    values = np.random.default_rng(2).normal(size=(60, 5))
+
+    found = [reconstruction_r2(values, kept, seed=0) for kept in range(6)]
+
+    assert found[0] == pytest.approx(0.0)
+    assert found[5] == pytest.approx(1.0)
+    assert (np.diff(found) > 0).all()
+
+
+@pytest.mark.parametrize("values", [np.ones((30, 3)), np.ones((4, 3)), np.empty((30, 0))])
+def test_r2_without_rows_columns_or_variance_is_undefined(values):
+    assert math.isnan(reconstruction_r2(values, kept=1, seed=0))
+
+
+def test_components_of_constant_columns_explain_nothing():
+    components, shares = principal_components(np.ones((5, 3)))
+
+    np.testing.assert_allclose(components @ components.T, np.eye(3), atol=1e-12)
+    assert shares.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["view", "rating"])
+def test_without_ratings_or_with_equal_ones_no_column_is_worth_keeping(kind, tmp_path):
+    rating = 3.0 if kind == "rating" else None
+    matrix = matrix_from(events_table([(f"u{u}", f"i{i}", kind, rating) for u in range(9) for i in range(u + 1)]))
+
+    found = reduce_features(matrix, nothing_hidden(matrix), SETTINGS)
+    save_features(tmp_path, matrix, found)
+
+    assert (found.user.n_selected, found.item.n_selected) == (0, 0)
+    assert found.user.values.shape == (9, 0)
+    assert found.user.n_columns > 0
+    assert pq.read_table(tmp_path / "item_features.parquet").column_names == ["item_id"]
+
+
+def test_the_seed_chooses_only_the_rows_that_are_checked():
+    matrix = random_matrix(n_users=40)
+    reseeded = msgspec.structs.replace(SETTINGS, training=TrainingSettings(seed=5))
+
+    found, again, other = (
+        reduce_features(matrix, nothing_hidden(matrix), chosen).user for chosen in (SETTINGS, SETTINGS, reseeded)
+    )
+
+    assert found.values.tobytes() == again.values.tobytes() == other.values.tobytes()
+    assert found.held_out_r2 == again.held_out_r2 != other.held_out_r2
