@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from typing import Any
 
-from litestar import Litestar
-from litestar.exceptions import HTTPException
+from litestar import Litestar, Request, Router
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -76,9 +78,17 @@ def create_app(
             version=version("recommender"),
             description="Recommendations that follow every event within milliseconds.",
             use_handler_docstrings=True,
-            path="/schema",
+            openapi_router=Router(
+                "/schema", route_handlers=[], before_request=_refuse_unknown_page, include_in_schema=False
+            ),
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         ),
     )
     app.asgi_handler = RequestTimer(EncodedPath(app.asgi_handler), metrics)
     return app
+
+
+async def _refuse_unknown_page(request: Request[Any, Any, State]) -> None:
+    """Litestar itself would answer an unknown page below `/schema` in HTML; here every error is a problem."""
+    if "path" in request.path_params:
+        raise NotFoundException

@@ -1,5 +1,6 @@
 """Routing by the path as the client encoded it, so that a `%2F` inside an id does not look like a separator."""
 
+import re
 from urllib.parse import unquote_to_bytes
 
 from litestar.enums import ScopeType
@@ -9,6 +10,8 @@ from recommender_serving.engine.event_errors import CONTROL_CHARACTER
 from recommender_serving.errors import InvalidUserIdError
 
 _LONGEST_USER_ID = 256
+_BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_NOT_ENCODED = "user_id: the address is not valid percent-encoded UTF-8"
 
 
 class EncodedPath:
@@ -30,10 +33,12 @@ def decoded_user_id(encoded: str) -> str:
     Raises:
         InvalidUserIdError: it breaks the rule that events are judged by.
     """
+    if _BROKEN_ESCAPE.search(encoded):
+        raise InvalidUserIdError(f"{_NOT_ENCODED}; a percent sign itself is %25")
     try:
-        user_id = unquote_to_bytes(encoded).decode()
+        user_id = unquote_to_bytes(encoded.encode("latin-1")).decode()  # the inverse of what `EncodedPath` does
     except UnicodeDecodeError as error:
-        raise InvalidUserIdError("user_id: the address is not valid percent-encoded UTF-8") from error
+        raise InvalidUserIdError(_NOT_ENCODED) from error
     if not 1 <= len(user_id) <= _LONGEST_USER_ID:
         raise InvalidUserIdError(f"user_id: expected 1 to {_LONGEST_USER_ID} characters, got {len(user_id)}")
     if CONTROL_CHARACTER.search(user_id):

@@ -5,10 +5,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
+from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
@@ -90,3 +93,56 @@ def event_json(**fields: Any) -> bytes:
     """An event as a client sends it: a rating by u0 of i00 unless told otherwise."""
     defaults = {"user_id": "u0", "item_id": "i00", "rating": 4.5, "timestamp": "2024-01-01T12:00:00Z"}
     return msgspec.json.encode({**defaults, **fields})
+
+
+def problem_of(response: Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of an answer, checked: media type, status, title, type and code, and a detail for people."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == "about:blank"
+    assert problem["title"] == HTTPStatus(status).phrase
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["detail"]
+    return problem
+
+
+async def get_raw(client: Client, raw_path: bytes) -> tuple[int, str, bytes]:
+    """Status, content type and body for a path sent byte by byte; an HTTP client would mend its encoding."""
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 50_000),
+        "root_path": "",
+        "path": unquote(raw_path.decode("latin-1")),
+        "raw_path": raw_path,
+        "query_string": b"",
+        "headers": [],
+        "state": {},
+        "extensions": {},
+    }
+    await client.app(scope, receive, send)  # type: ignore[arg-type]
+    headers = dict(messages[0]["headers"])
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    return messages[0]["status"], headers[b"content-type"].decode(), body
+
+
+async def metric(client: Client, series: str) -> float:
+    """The value of one series at /metrics; 0 if it is not there yet."""
+    for line in (await client.get("/metrics")).text.splitlines():
+        name, _, value = line.rpartition(" ")
+        if name == series:
+            return float(value)
+    return 0.0

@@ -1,11 +1,17 @@
 import logging
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
+from recommender_serving.champion import Champion
 from recommender_serving.snapshot import Snapshot
 from tests.factories import make_model
-from tests.unit.recommender_serving.service import Service
+from tests.unit.recommender_serving.service import Service, get_raw, metric, problem_of
+
+OK_SERIES = (
+    'recommender_http_request_duration_seconds_count{method="GET",route="/recommendations/user/{user_id}",status="200"}'
+)
 
 
 async def test_an_unknown_route_is_a_problem(service: Service) -> None:
@@ -64,3 +70,130 @@ async def test_the_schema_describes_every_route(service: Service) -> None:
         for operation in path.values():
             assert operation["summary"]
             assert operation["description"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [b"/recommendations/user/" + tail for tail in (b"%ff", b"%C3%28", b"%ED%A0%80", b"%zz", b"%", b"a%4", b"\xff")],
+)
+async def test_a_user_id_that_is_encoded_wrongly_is_the_callers_error(service: Service, path: bytes) -> None:
+    service.publish(make_model())
+    async with service.ready() as client:
+        status, content_type, body = await get_raw(client, path)
+        assert await metric(client, OK_SERIES) == 0
+    problem = msgspec.json.decode(body)
+    assert (status, content_type) == (400, "application/problem+json")
+    assert (problem["code"], problem["title"], problem["status"]) == ("invalid_user_id", "Bad Request", 400)
+    assert "user_id" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", [b"/%ff", b"/%zz/%", b"/\xff\xfe", b"//", b"/items%2Fpopular", b"/health/live%00"])
+async def test_any_other_path_that_is_encoded_wrongly_is_not_found(service: Service, path: bytes) -> None:
+    async with service.running() as client:
+        status, content_type, body = await get_raw(client, path)
+    assert (status, content_type) == (404, "application/problem+json")
+    assert msgspec.json.decode(body)["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/recommendations", "/recommendations/user", "/recommendations/user/a/b", "/item"]
+)
+async def test_paths_between_the_routes_are_not_found(service: Service, path: str) -> None:
+    service.publish(make_model())
+    async with service.ready() as client:
+        problem_of(await client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/schema/swagger", "/schema/redoc", "/schema/%ff", "/schema/a/b"])
+async def test_an_unknown_page_of_the_schema_is_a_problem_too(service: Service, path: str) -> None:
+    async with service.running() as client:
+        problem_of(await client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/openapi.json"])
+async def test_the_schema_is_json_at_both_its_addresses(service: Service, path: str) -> None:
+    async with service.running() as client:
+        response = await client.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/vnd.oai.openapi+json"
+    assert response.json()["info"]["title"] == "Recommender"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/events", "POST"),
+        ("PUT", "/events", "POST"),
+        ("POST", "/recommendations/user/u0", "GET"),
+        ("POST", "/items/popular", "GET"),
+        ("DELETE", "/model", "GET"),
+        ("POST", "/health/live", "GET"),
+        ("POST", "/health/ready", "GET"),
+        ("PATCH", "/metrics", "GET"),
+    ],
+)
+async def test_every_route_refuses_other_methods(service: Service, method: str, path: str, allowed: str) -> None:
+    async with service.running() as client:
+        response = await client.request(method, path)
+    problem_of(response, 405, "method_not_allowed")
+    assert allowed in response.headers["allow"].replace(" ", "").split(",")
+
+
+async def test_a_body_that_is_too_large_is_a_problem(service: Service) -> None:
+    async with service.running() as client:
+        limit = service.settings.api.max_body_bytes
+        problem_of(await client.post("/events", content=b" " * (limit + 1)), 413, "body_too_large")
+        problem_of(await client.post("/events", content=b" " * limit), 400, "malformed_body")
+
+
+async def test_every_route_turns_a_programming_error_into_a_problem(service: Service) -> None:
+    service.publish(make_model())
+    failing = {"/items/popular": (Snapshot, "popular"), "/health/ready": (Champion, "reasons")}
+    async with service.ready() as client:
+        for path, (owner, name) in failing.items():
+            with patch.object(owner, name, side_effect=ZeroDivisionError("secret")):
+                problem = problem_of(await client.get(path), 500, "internal_error")
+            assert problem.keys() == {"type", "title", "status", "code", "detail"}
+            assert "secret" not in str(problem)
+            assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation_id", "errors"),
+    [
+        ("get", "/recommendations/user/{user_id}", "recommendationsForUser", {"400", "503"}),
+        ("get", "/items/popular", "popularItems", {"400", "503"}),
+        ("post", "/events", "sendEvents", {"400", "413", "422", "503"}),
+        ("get", "/model", "servingModel", {"503"}),
+        ("get", "/health/live", "live", set()),
+        ("get", "/health/ready", "ready", {"503"}),
+        ("get", "/metrics", "metrics", set()),
+    ],
+)
+async def test_the_schema_states_operation_ids_and_errors(
+    service: Service, method: str, path: str, operation_id: str, errors: set[str]
+) -> None:
+    async with service.running() as client:
+        schema = (await client.get("/schema/openapi.json")).json()
+    assert set(schema["paths"][path]) == {method}
+    operation = schema["paths"][path][method]
+    assert operation["operationId"] == operation_id
+    assert operation["tags"]
+    assert {status for status in operation["responses"] if status >= "400"} == errors
+    for status in errors:
+        content = operation["responses"][status]["content"]
+        assert set(content) == {"application/problem+json"}
+        assert content["application/problem+json"]["schema"]["$ref"].endswith("ProblemDetails")
+    assert set(schema["components"]["schemas"]["ProblemDetails"]["required"]) >= {"title", "status", "code", "detail"}
+
+
+async def test_the_schema_states_the_configured_limits(service: Service) -> None:
+    async with service.running() as client:
+        paths = (await client.get("/schema")).json()["paths"]
+    for path in ("/recommendations/user/{user_id}", "/items/popular"):
+        parameters = {parameter["name"]: parameter for parameter in paths[path]["get"]["parameters"]}
+        number = parameters["num_recommendations"]["schema"]
+        assert (number["minimum"], number["maximum"], number["default"]) == (1, 20, 10)
+    event = paths["/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"][0]
+    assert event["properties"]["rating"]["anyOf"][0]["minimum"] == 0.5
+    assert event["properties"]["rating"]["anyOf"][0]["maximum"] == 5.0

@@ -1,4 +1,4 @@
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,15 @@ def test_every_allowed_id_survives_encoding(user_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("encoded", "rule"),
-    [("", "1 to 256"), ("x" * 257, "got 257"), ("%00", "control"), ("a%1Fb", "control"), ("%C3%28", "UTF-8")],
+    [
+        ("", "1 to 256"),
+        ("x" * 257, "got 257"),
+        ("%00", "control"),
+        ("a%1Fb", "control"),
+        ("%C2%85", "control"),
+        ("%C3%28", "UTF-8"),
+        ("%ED%A0%80", "UTF-8"),
+    ],
 )
 def test_other_ids_are_refused_by_the_rule_they_break(encoded: str, rule: str) -> None:
     with pytest.raises(InvalidUserIdError, match=rule):
@@ -34,3 +42,41 @@ async def test_routing_sees_the_encoded_path_without_the_query() -> None:
     scope = {"type": "http", "path": "/a/b/c", "raw_path": b"/a/b%2Fc?x=%2F"}
     await EncodedPath(app)(scope, None, None)  # type: ignore[arg-type]
     assert paths == ["/a/b%2Fc"]
+
+
+@pytest.mark.parametrize("encoded", ["%", "a%", "%4", "%zz", "%4g", "100%", "%%41", "% 41", "%u0041", "%C3%A4%"])
+def test_a_percent_sign_that_encodes_nothing_is_refused(encoded: str) -> None:
+    with pytest.raises(InvalidUserIdError, match="percent sign itself is %25"):
+        decoded_user_id(encoded)
+
+
+def test_the_longest_id_is_counted_in_characters_however_many_bytes_they_take() -> None:
+    assert decoded_user_id(quote("日" * 256)) == "日" * 256
+    with pytest.raises(InvalidUserIdError, match="got 257"):
+        decoded_user_id(quote("日" * 257))
+
+
+@given(ids)
+def test_hexadecimal_digits_may_be_of_either_case(user_id: str) -> None:
+    encoded = "".join(f"%{byte:02x}" for byte in user_id.encode())
+    assert decoded_user_id(encoded) == decoded_user_id(encoded.upper()) == user_id
+
+
+@given(st.text(st.characters(max_codepoint=126, min_codepoint=33), min_size=1, max_size=30))
+def test_any_path_segment_is_an_id_or_refused(encoded: str) -> None:
+    try:
+        user_id = decoded_user_id(encoded)
+    except InvalidUserIdError:
+        return
+    assert unquote(encoded) == user_id
+    assert decoded_user_id(quote(user_id, safe="")) == user_id
+
+
+async def test_what_is_no_request_passes_unchanged() -> None:
+    seen = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(dict(scope))
+
+    await EncodedPath(app)({"type": "lifespan"}, None, None)  # type: ignore[arg-type, typeddict-item]
+    assert seen == [{"type": "lifespan"}]

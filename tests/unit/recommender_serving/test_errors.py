@@ -18,6 +18,7 @@ from recommender_serving.errors import (
     problem_responses,
     unexpected_problem,
 )
+from tests.unit.recommender_serving.service import problem_of
 
 
 def answer_to(error: Exception) -> Any:
@@ -26,7 +27,7 @@ def answer_to(error: Exception) -> Any:
         raise error
 
     handlers = {HTTPException: http_problem, Exception: unexpected_problem}
-    with create_test_client(fail, exception_handlers=handlers) as client:
+    with create_test_client(fail, exception_handlers=handlers, logging_config=None) as client:
         return client.get("/")
 
 
@@ -67,3 +68,25 @@ def test_routes_document_their_errors_as_problems() -> None:
     assert set(documented) == {400, 503}
     assert documented[503].data_container is ProblemDetails
     assert documented[503].description == "Service Unavailable"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "invalid_request"), (404, "not_found"), (405, "method_not_allowed"), (418, "http_418")]
+)
+def test_title_and_type_follow_the_status(status: int, code: str) -> None:
+    problem = problem_of(answer_to(HTTPException(status_code=status)), status, code)
+    assert problem.keys() == {"type", "title", "status", "code", "detail"}
+
+
+def test_further_members_stand_beside_the_standard_ones() -> None:
+    error = HTTPException(detail="two things", status_code=400, extra=[{"key": "a"}, {"key": "b"}])
+    assert problem_of(answer_to(error), 400, "invalid_request")["errors"] == [{"key": "a"}, {"key": "b"}]
+    assert "errors" not in answer_to(HTTPException(status_code=400, extra={"key": "a"})).json()
+
+
+def test_a_programming_error_is_logged_with_method_path_and_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    problem_of(answer_to(ZeroDivisionError("secret")), 500, "internal_error")
+    record = next(record for record in caplog.records if record.name == "recommender_serving.errors")
+    assert record.getMessage() == "GET / failed"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
