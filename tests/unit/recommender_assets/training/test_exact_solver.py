@@ -77,3 +77,62 @@ def test_read_only_arrays_are_solved_alike():
 
     np.testing.assert_array_equal(solve_rows(rows, factors, np.ones(2), np.zeros(2)), expected)
     np.testing.assert_allclose(expected, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("has_gram", [False, True])
+@pytest.mark.parametrize("k", [1, 2, 5, 16, 33])
+def test_rows_solve_their_normal_equations(k, has_gram):
+    random = np.random.default_rng(k)
+    factors = random.normal(size=(12, k)).astype(np.float32)
+    column = np.array([0, 3, 11, 3, 5, 7], dtype=np.int32)
+    weight, target = random.random(6).astype(np.float32), random.normal(size=6).astype(np.float32)
+    rows = Rows(np.array([0, 1, 1, 6]), column, target, weight)
+    penalty, prior = random.uniform(0.1, 2.0, k), random.normal(size=k)
+    half = random.normal(size=(k, k))
+    gram = half @ half.T if has_gram else None
+
+    found = solve_rows(rows, factors, penalty, prior, gram=gram)
+
+    for row, entries in enumerate((slice(0, 1), slice(1, 1), slice(1, 6))):
+        y, w = factors[column[entries]].astype(np.float64), weight[entries].astype(np.float64)
+        a = (y.T * w) @ y + np.diag(penalty) + (0 if gram is None else gram)
+        np.testing.assert_allclose(
+            found[row], np.linalg.solve(a, y.T @ (w * target[entries]) + penalty * prior), atol=1e-8
+        )
+
+
+@pytest.mark.parametrize("k", [1, 3, 16, 33])
+def test_non_negative_rows_meet_the_optimality_conditions(k):
+    random = np.random.default_rng(k)
+    factors = random.normal(size=(20, k)).astype(np.float32)
+    rows = Rows(
+        np.arange(0, 61, 15),
+        random.integers(0, 20, 60).astype(np.int32),
+        random.normal(size=60).astype(np.float32),
+        random.random(60).astype(np.float32),
+    )
+    penalty, prior = np.full(k, 0.3), random.normal(size=k)
+
+    found = solve_rows(rows, factors, penalty, prior, non_negative=True)
+
+    assert (found >= 0).all()
+    for row, x in enumerate(found):
+        entries = slice(rows.indptr[row], rows.indptr[row + 1])
+        y, w = factors[rows.column[entries]].astype(np.float64), rows.weight[entries]
+        slope = y.T @ (w * (y @ x - rows.target[entries])) + penalty * (x - prior)
+        assert (slope > -1e-8).all()
+        np.testing.assert_allclose(slope * x, 0, atol=1e-8)
+
+
+def test_weights_count_like_repetitions_and_zero_weight_like_nothing():
+    factors = np.array([[1.0, 0.5], [0.25, 2.0]], dtype=np.float32)
+    arguments = (factors, np.ones(2), np.zeros(2))
+
+    def solve(column, target, weight):
+        arrays = (np.array(column, dtype=np.int32), np.array(target, np.float32), np.array(weight, np.float32))
+        return solve_rows(Rows(np.array([0, len(column)]), *arrays), *arguments)
+
+    np.testing.assert_allclose(
+        solve([0, 1], [3, 1], [3, 1]), solve([0, 0, 0, 1], [3, 3, 3, 1], [1, 1, 1, 1]), rtol=1e-12
+    )
+    np.testing.assert_array_equal(solve([0, 1], [3, 1], [1, 0]), solve([0], [3], [1]))

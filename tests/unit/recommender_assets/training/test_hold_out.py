@@ -1,5 +1,9 @@
+from hashlib import blake2b
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from recommender_assets.training.hold_out import hold_out_mask
@@ -57,3 +61,59 @@ def test_a_user_and_an_item_of_one_name_are_told_apart():
     pairs = held_out_pairs(matrix_from(events_table(rows)), 0.5)
 
     assert any((b, a) not in pairs for a, b in pairs)
+
+
+ID = st.text(alphabet="ab0|é\0", max_size=3)
+PAIRS = st.lists(st.tuples(ID, ID), unique=True, min_size=1, max_size=12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(PAIRS, PAIRS, st.floats(0.05, 0.95))
+def test_membership_is_a_matter_of_the_pair_alone(pairs, others, share):
+    one, both = (
+        held_out_pairs(matrix_from(events_table([(u, i, kind, None) for u, i in chosen])), share)
+        for chosen, kind in ((pairs, "view"), (dict.fromkeys(others[::-1] + pairs), "purchase"))
+    )
+
+    assert {pair for pair in both if pair in pairs} == one
+
+
+def naive_uniform(user: str, item: str) -> float:
+    def digest(text: str, key: bytes) -> int:
+        return int.from_bytes(blake2b(text.encode(), digest_size=8, key=key).digest(), "little")
+
+    def splitmix(state: int) -> int:
+        word = 2**64 - 1
+        mixed = (state + 0x9E3779B97F4A7C15) & word
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & word
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & word
+        return mixed ^ (mixed >> 31)
+
+    combined = splitmix(splitmix(digest(user, b"hold-out user")) ^ digest(item, b"hold-out item"))
+    return (combined >> 11) / 2**53
+
+
+def test_equals_the_hash_in_whole_numbers():
+    matrix = random_matrix(n_users=12, n_items=10)
+
+    pairs = zip(matrix.observations.user_of_row(), matrix.observations.item, strict=True)
+    expected = [naive_uniform(matrix.user_ids[u], matrix.item_ids[i]) < 0.4 for u, i in pairs]
+
+    assert hold_out_mask(matrix, 0.4).tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+def test_no_share_and_the_whole_share():
+    matrix = random_matrix()
+
+    assert not hold_out_mask(matrix, 0.0).any()
+    assert hold_out_mask(matrix, 1.0).all()
+
+
+def test_a_new_rating_of_a_held_out_pair_stays_held_out():
+    rows = [(f"u{u}", f"i{i}", "view", None) for u in range(10) for i in range(10)]
+    rated_later = [(u, i, "rating", 4.0) for u, i, *_ in rows]
+
+    assert held_out_pairs(matrix_from(events_table(rows)), 0.2) == held_out_pairs(
+        matrix_from(events_table(rows + rated_later)), 0.2
+    )

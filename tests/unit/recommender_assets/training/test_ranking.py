@@ -8,7 +8,7 @@ from recommender_assets.training.exact_solver import solve_rows
 from recommender_assets.training.progress import silent
 from recommender_assets.training.ranking import fit_ranking
 from recommender_assets.training.rows import strength_rows
-from tests.matrices import movielens_matrix, random_matrix
+from tests.matrices import events_table, matrix_from, movielens_matrix, random_matrix
 
 SETTINGS = (SvdSettings(factors=8, ranking_iterations=8), NmfSettings(factors=8, ranking_iterations=8))
 
@@ -84,3 +84,43 @@ def exact_loss(rows, n_items: int, settings: SvdSettings) -> float:
     observed = np.einsum("nf,nf->n", x[rows.row_of_entry()], y[rows.column])
     total = np.sum(rows.weight * (1 - observed) ** 2) + weight * np.vdot(x.T @ x, y.T @ y)
     return float(total + user_penalty * np.square(x).sum() + item_penalty * np.square(y).sum()) / len(rows.column)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["svd", "nmf"])
+def test_every_iteration_is_told_and_the_head_knows_its_penalties(settings):
+    told = []
+    rows = strength_rows(random_matrix().observations)
+
+    head, curve = fit_ranking(rows, 25, settings, 0, lambda *arguments: told.append(arguments))
+
+    assert told == [("ranking head", i, 8, {"loss": curve[i - 1]}) for i in range(1, 9)]
+    assert (head.regularization, head.unobserved_weight) == (
+        settings.ranking_regularization,
+        settings.unobserved_weight,
+    )
+    assert not head.prior.any()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["svd", "nmf"])
+def test_an_item_that_nobody_met_ends_near_zero(settings):
+    rows = strength_rows(random_matrix().observations)
+
+    head, _ = fit_ranking(rows, 26, settings, 0, silent)
+
+    lengths = np.linalg.norm(head.item_factors, axis=1)
+    assert lengths[25] < 0.2 * lengths[:25].min()
+
+
+def test_views_alone_are_enough_to_order_items():
+    groups = [(f"u{u}", f"i{i}", "view", None) for u in range(12) for i in range(8) if u % 2 == i % 2 and (u + i) % 5]
+    matrix = matrix_from(events_table(groups))
+    settings = SvdSettings(
+        factors=2, ranking_iterations=20, ranking_regularization=0.1, ranking_item_regularization=0.1
+    )
+
+    head, _ = fit_ranking(strength_rows(matrix.observations), matrix.n_items, settings, 0, silent)
+
+    scores = head.user_factors @ head.item_factors.T
+    user, item = (np.array([int(name[1:]) for name in ids[:]]) for ids in (matrix.user_ids, matrix.item_ids))
+    own = user[:, None] % 2 == item % 2
+    assert scores[own].min() > scores[~own].max()

@@ -6,7 +6,7 @@ from recommender_assets.settings import NmfSettings
 from recommender_assets.training.progress import silent
 from recommender_assets.training.rating_nmf import fit_rating_nmf
 from recommender_assets.training.rows import rating_rows
-from tests.matrices import random_matrix
+from tests.matrices import events_table, matrix_from, random_matrix
 
 SETTINGS = NmfSettings(factors=6, regularization=1.0, user_regularization=1.0, iterations=15)
 
@@ -52,3 +52,49 @@ def test_alpha_draws_towards_zero_and_regularization_towards_the_mean_user():
     np.testing.assert_allclose(plain.prior, plain.user_factors.mean(axis=0), rtol=1e-5)
     assert drawn.regularization == pytest.approx(40.0)
     np.testing.assert_allclose(drawn.prior, 0.25 * drawn.user_factors.mean(axis=0), rtol=1e-5)
+
+
+def test_error_falls_and_every_iteration_is_told():
+    told = []
+
+    _, curve = fit_rating_nmf(
+        rating_rows(random_matrix().observations), 25, SETTINGS, 0, lambda *arguments: told.append(arguments)
+    )
+
+    assert told == [("rating head", i, 15, {"rmse": curve[i - 1]}) for i in range(1, 16)]
+    assert (np.diff(curve) < 1e-3).all()
+
+
+def test_the_last_error_is_that_of_the_factors():
+    rows = rating_rows(random_matrix().observations)
+
+    head, curve = fit_rating_nmf(rows, 25, SETTINGS, 0, silent)
+
+    error = rows.target - np.einsum("nf,nf->n", head.user_factors[rows.row_of_entry()], head.item_factors[rows.column])
+    assert curve[-1] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-4)
+
+
+def test_one_rating_is_learnt():
+    rows = rating_rows(matrix_from(events_table([("u", "i", "rating", 4.0)])).observations)
+
+    head, curve = fit_rating_nmf(rows, 1, NmfSettings(factors=3, iterations=30), 0, silent)
+
+    assert float(head.user_factors[0] @ head.item_factors[0]) == pytest.approx(4.0, abs=0.05)
+    assert len(curve) == 30
+
+
+def test_users_without_ratings_move_neither_the_prior_nor_the_items():
+    rows = [(f"u{u}", f"i{i}", "rating", 0.5 + (u * i) % 10 / 2) for u in range(6) for i in range(5)]
+    silent_users = [(f"v{v}", "i0", "view", None) for v in range(40)]
+
+    heads = [
+        fit_rating_nmf(
+            rating_rows(matrix_from(events_table(events)).observations), 5, NmfSettings(factors=2), 0, silent
+        )[0]
+        for events in (rows, rows + silent_users)
+    ]
+
+    # The start of the items differs, so the comparison is of the level and not of the bytes.
+    levels = [float(head.prior @ head.item_factors.mean(axis=0)) for head in heads]
+    assert levels[0] == pytest.approx(levels[1], rel=0.05)
+    assert (heads[0].global_mean, heads[0].has_user_bias, heads[0].item_bias.any()) == (0.0, False, False)

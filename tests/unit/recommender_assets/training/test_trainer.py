@@ -1,15 +1,19 @@
+import msgspec
 import numpy as np
 import pytest
 
 from recommender_assets.evaluation.floors import floors
 from recommender_assets.evaluation.protocols import catalogue_metrics, rating_metrics
 from recommender_assets.evaluation.splits import random_rows_per_user
-from recommender_assets.settings import NmfSettings, SvdSettings
+from recommender_assets.features.matrix import matrix_of_events
+from recommender_assets.settings import NmfSettings, SvdSettings, TrainingSettings
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.trainer import TooFewRatingsError, fit_heads, train, with_users_of
+from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.factor_model import read_model, write_model
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
-from tests.matrices import default_settings, events_table, matrix_from, movielens_matrix, random_matrix
+from recommender_serving.engine.manifest import Position
+from tests.matrices import NO_ITEMS, default_settings, events_table, matrix_from, movielens_matrix, random_matrix
 
 SMALL = default_settings(
     svd=SvdSettings(factors=5, epochs=5, ranking_iterations=3),
@@ -129,3 +133,110 @@ def test_defaults_reach_their_accuracy_on_real_ratings(algorithm, most_rmse, lea
     popularity = floors(training, test, matrix.n_items)["catalogue_ndcg_at_10"]["popularity"]
     assert found["catalogue_ndcg_at_10"] >= least_lift * popularity
     assert found["catalogue_hit_rate_at_20"] >= least_hit_rate
+
+
+@BOTH
+def test_progress_tells_every_step_of_both_heads_in_order(algorithm):
+    told = []
+
+    train(algorithm, random_matrix(), SMALL, lambda stage, step, steps, _: told.append((stage, step, steps)))
+
+    n = 5 if algorithm == "svd" else 4
+    assert told == [("rating head", i, n) for i in range(1, n + 1)] + [("ranking head", i, 3) for i in range(1, 4)]
+
+
+@BOTH
+def test_another_seed_gives_another_model_and_another_version(algorithm):
+    reseeded = msgspec.structs.replace(SMALL, training=TrainingSettings(seed=1))
+
+    one, other = (train(algorithm, random_matrix(), chosen).model for chosen in (SMALL, reseeded))
+
+    assert not set(all_arrays(one)) & {a for a, zero in zip(all_arrays(other), is_zero(other), strict=True) if not zero}
+    assert one.version.rsplit("-", 1)[1] != other.version.rsplit("-", 1)[1]
+    assert (one.manifest.seed, other.manifest.seed) == (0, 1)
+
+
+def is_zero(model) -> list[bool]:
+    return [not any(array) for array in all_arrays(model)]
+
+
+@BOTH
+def test_the_content_in_the_version_is_the_same_for_the_same_factors(algorithm):
+    one, other = (train(algorithm, random_matrix(), SMALL).model.version for _ in range(2))
+
+    assert one.rsplit("-", 1)[1] == other.rsplit("-", 1)[1]
+
+
+@BOTH
+def test_the_model_says_what_it_was_made_of(algorithm):
+    events = events_table([("a", "x", "rating", 4.0), ("a", "y", "rating", 1.0), ("b", "y", "click", None)])
+    position = Position(table_versions={"items": 3}, topic="t", topic_id="id", next_offsets={"0": 7, "2": 1})
+    weights, scale = EventWeights(click=0.7), RatingScale(min=1.0, max=7.0)
+    matrix = matrix_of_events(events, NO_ITEMS, position, weights, scale)
+
+    model = train(
+        algorithm, matrix, msgspec.structs.replace(SMALL, training=TrainingSettings(hold_out_share=0.01))
+    ).model
+
+    assert (model.manifest.position, model.manifest.weights, model.manifest.scale) == (position, weights, scale)
+    assert model.manifest.hyper_parameters["hold_out_share"] == 0.01
+    assert set(model.manifest.library_versions) == {"numba", "numpy"}
+    assert model.popularity.tolist() == [1.0, 2.0]
+    assert (model.user_ids[:], model.item_ids[:]) == (["a", "b"], ["x", "y"])
+
+
+@BOTH
+def test_held_out_views_do_not_reach_the_item_factors_either(algorithm):
+    rows = [(f"u{u}", f"i{i}", "rating", 0.5 + (u * i) % 10 / 2) for u in range(12) for i in range(10)]
+    matrix = matrix_from(events_table(rows))
+    mask = hold_out_mask(matrix, 0.1)
+    hidden = [
+        (matrix.user_ids[u], matrix.item_ids[i])
+        for u, i in zip(matrix.observations.user_of_row()[mask], matrix.observations.item[mask], strict=True)
+    ]
+    removed = [(user, item, "remove", None) for user, item in hidden]
+
+    with_them, without = (train(algorithm, matrix_from(events_table(r)), SMALL).model for r in (rows, rows + removed))
+
+    assert hidden
+    assert item_arrays(with_them) == item_arrays(without)
+
+
+@BOTH
+def test_a_user_without_ratings_is_served_the_prior_and_ranked_by_views(algorithm):
+    rows = [(f"u{u}", f"i{i}", "rating", 0.5 + (u * i) % 10 / 2) for u in range(8) for i in range(6)]
+    matrix = matrix_from(
+        events_table(
+            [*rows, ("viewer", "i1", "view", None), ("gone", "i2", "view", None), ("gone", "i2", "remove", None)]
+        )
+    )
+
+    model = train(algorithm, matrix, SMALL).model
+
+    gone, viewer = (matrix.user_ids.index(name) for name in ("gone", "viewer"))
+    np.testing.assert_allclose(
+        model.rating.user_factors[[gone, viewer]], np.tile(model.rating.prior, (2, 1)), atol=1e-6
+    )
+    assert not model.rating.user_bias[[gone, viewer]].any()
+    assert model.ranking.user_factors[viewer].any()
+    np.testing.assert_allclose(model.ranking.user_factors[gone], 0, atol=1e-6)
+
+
+@BOTH
+def test_ratings_that_are_all_held_out_are_not_trained_on(algorithm):
+    all_hidden = msgspec.structs.replace(SMALL, training=TrainingSettings(hold_out_share=1 - 1e-12))
+
+    with pytest.raises(TooFewRatingsError, match="outside the hold-out"):
+        train(algorithm, random_matrix(), all_hidden)
+
+
+def test_new_users_for_old_items_leave_the_heads_they_came_from_alone():
+    matrix = random_matrix()
+    heads = fit_heads(matrix.observations, matrix.n_items, SMALL.models.svd, seed=0)
+    before = heads.rating.user_factors.tobytes()
+
+    solved = with_users_of(heads, matrix.observations.select(np.arange(len(matrix.observations.item)) % 2 == 0))
+
+    assert heads.rating.user_factors.tobytes() == before != solved.rating.user_factors.tobytes()
+    assert solved.rating.item_factors is heads.rating.item_factors
+    assert solved.curves == heads.curves
