@@ -53,3 +53,55 @@ def test_an_older_model_does_not_list_items_it_does_not_know_but_predicts_them_a
     both = np.array([0, 1], dtype=np.int32)
     delighted, displeased = scores.predicted_ratings(both, np.full(2, new_item, dtype=np.int32))
     assert delighted > displeased
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+def test_items_are_matched_by_id_and_not_by_index(algorithm):
+    older = random_matrix(n_users=12, n_items=10)
+    model = train(algorithm, older, SMALL).model
+    # Sorts before everything and takes i0..i4 away: every remaining item has another index.
+    kept = [(f"u{u}", f"i{i}", "rating", 0.5 + (u + i) % 10 / 2) for u in range(12) for i in range(5, 10)]
+    newer = matrix_from(events_table([*kept, ("new user", "0 is new", "rating", 3.0)]))
+    user = newer.user_ids.index("u3")
+    rows = newer.observations.rows_of(user)
+    old_items = np.array([older.item_ids.index(newer.item_ids[i]) for i in newer.observations.item[rows]], np.int32)
+
+    scores = model_scores(model, newer, newer.observations)
+
+    x, bias = fold_in_rating(model.rating, old_items, newer.observations.rating[rows])
+    items = newer.observations.item[rows]
+    found = scores.predicted_ratings(np.full(len(items), user, dtype=np.int32), items)
+    head = model.rating
+    stars = head.global_mean + bias + head.item_bias[old_items] + head.item_factors[old_items] @ x
+    np.testing.assert_allclose(found, np.clip(stars, 0.5, 5.0), atol=1e-5)
+    y = fold_in_ranking(model.ranking, old_items, newer.observations.strength[rows])
+    np.testing.assert_allclose(
+        scores.catalogue_scores(slice(user, user + 1))[0, items], model.ranking.item_factors[old_items] @ y, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+def test_a_model_that_knows_no_item_predicts_a_level_and_lists_nothing(algorithm):
+    model = train(algorithm, random_matrix(), SMALL).model
+    strangers = matrix_from(events_table([("u1", "a", "rating", 1.0), ("u2", "b", "rating", 5.0)]))
+
+    scores = model_scores(model, strangers, strangers.observations)
+
+    found = scores.predicted_ratings(np.array([0, 1], np.int32), np.array([0, 1], np.int32))
+    assert found[0] == found[1]
+    assert 2.0 < found[0] < 4.5
+    assert (scores.catalogue_scores(slice(0, 2)) == -np.inf).all()
+
+
+def test_predictions_stay_on_the_scale():
+    model = train("svd", random_matrix(), SMALL).model
+    model.rating.item_bias[:5] = 90.0
+    model.rating.item_bias[5:] = -90.0
+    matrix = random_matrix()
+
+    scores = model_scores(
+        model, matrix, matrix.observations.select(np.zeros(len(matrix.observations.item), dtype=bool))
+    )
+
+    found = scores.predicted_ratings(np.zeros(25, np.int32), np.arange(25, dtype=np.int32))
+    assert found.tolist() == [5.0] * 5 + [0.5] * 20

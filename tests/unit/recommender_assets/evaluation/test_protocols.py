@@ -121,3 +121,55 @@ def test_metrics_without_qualifying_users_are_undefined():
         "catalogue_ndcg_at_10",
         "catalogue_hit_rate_at_20",
     }
+
+
+def observations_with(*users: list[tuple[int, float]]) -> Observations:
+    rows = [sorted(of_user) for of_user in users]
+    flat = [pair for of_user in rows for pair in of_user]
+    return Observations(
+        np.concatenate([[0], np.cumsum([len(of_user) for of_user in rows])]).astype(np.int64),
+        np.array([item for item, _ in flat], dtype=np.int32),
+        np.array([rating for _, rating in flat], dtype=np.float32),
+        np.ones(len(flat), dtype=np.float32),
+    )
+
+
+def test_reranking_counts_rated_items_and_wants_ten_of_them():
+    nine = [(i, 4.0) for i in range(9)]
+    test = observations_with([*nine, (9, math.nan)], nine, [(i, 5.0 if i == 9 else 1.0) for i in range(10)])
+
+    found = rerank_metrics(lambda _, item: item.astype(float), test)
+
+    assert found == {"rerank_ndcg_at_10": 1.0, "rerank_map_at_10": 1.0}
+
+
+def test_equal_scores_are_reranked_by_item_index():
+    test = observations_with([(i, 5.0 if i == 2 else 1.0) for i in range(12)])
+
+    found = rerank_metrics(lambda user, _: np.zeros(len(user)), test)
+
+    assert found["rerank_map_at_10"] == pytest.approx(1 / 3)
+
+
+def test_liking_begins_at_four_stars():
+    test = observations_with([(i, 4.0 if i == 0 else 3.5) for i in range(10)])
+
+    assert rerank_metrics(lambda _, item: item.astype(float), test)["rerank_map_at_10"] == pytest.approx(1 / 10)
+
+
+def test_no_held_out_rating_leaves_the_error_undefined():
+    test = observations_with([(0, math.nan)])
+
+    assert math.isnan(rating_metrics(lambda user, _: np.zeros(len(user)), test)["rmse"])
+
+
+def test_a_user_without_history_gets_a_list_that_covers_items_but_not_the_user():
+    nothing, test = observations_with([], [(0, 3.0)]), observations_with([(25, 5.0)], [])
+    scores = np.arange(60, dtype=np.float32).reshape(2, 30)
+
+    found = catalogue_metrics(lambda users: scores[users].copy(), nothing, test, 30)
+
+    assert found["catalogue_hit_rate_at_20"] == 1.0
+    assert found["catalogue_ndcg_at_10"] == pytest.approx(1 / math.log2(6))
+    assert found["user_coverage"] == 0.5
+    assert found["catalogue_coverage"] == pytest.approx(20 / 30)

@@ -9,7 +9,7 @@ from recommender_assets.settings import NmfSettings, SvdSettings
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.trainer import train
 from recommender_serving.engine.history import Observations
-from tests.matrices import default_settings, random_matrix
+from tests.matrices import default_settings, events_table, matrix_from, random_matrix
 
 SMALL = default_settings(
     svd=SvdSettings(factors=4, epochs=60, ranking_iterations=4),
@@ -62,3 +62,50 @@ def test_shipped_users_who_know_the_hold_out_do_not_help_the_evaluation():
     model.ranking.user_factors[:] = np.nan
 
     assert evaluate(model, matrix, held_out).metrics == honest.metrics
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+def test_an_older_champion_that_lacks_users_and_items_is_measured_on_everything(algorithm):
+    older = random_matrix(n_users=25, n_items=30)
+    champion = train(algorithm, older, SMALL).model
+    rows = [(f"u{u}", f"i{i}", "rating", 0.5 + (u * i) % 10 / 2) for u in range(20, 40) for i in range(15, 60)]
+    newer = matrix_from(events_table(rows))
+    held_out = hold_out_mask(newer, 0.3)
+
+    found = evaluate(champion, newer, held_out)
+    fresh = evaluate(train(algorithm, newer, SMALL).model, newer, held_out)
+
+    assert found.floors == fresh.floors
+    assert all(math.isfinite(value) for value in found.metrics.values())
+    assert found.metrics["catalogue_coverage"] <= 15 / newer.n_items
+    assert found.metrics["user_coverage"] == 0.0  # 15 known items do not fill a list of 20
+
+
+def test_held_out_ratings_change_no_prediction_only_what_it_is_compared_with():
+    rows = [(f"u{u}", f"i{i}", "rating", 0.5 + (u * i) % 10 / 2) for u in range(15) for i in range(30)]
+    matrix = matrix_from(events_table(rows))
+    held_out = hold_out_mask(matrix, 0.3)
+    hidden = {
+        (matrix.user_ids[u], matrix.item_ids[i])
+        for u, i in zip(matrix.observations.user_of_row()[held_out], matrix.observations.item[held_out], strict=True)
+    }
+    flipped = matrix_from(events_table([(u, i, kind, 5.5 - r if (u, i) in hidden else r) for u, i, kind, r in rows]))
+    model = train("svd", matrix, SMALL).model
+
+    honest, other = (evaluate(model, m, held_out).metrics for m in (matrix, flipped))
+
+    for name in ("catalogue_ndcg_at_10", "catalogue_hit_rate_at_20", "catalogue_coverage", "user_coverage"):
+        assert honest[name] == other[name]
+    assert honest["rmse"] != other["rmse"]
+
+
+def test_nothing_held_out_leaves_accuracy_undefined_and_coverage_measured():
+    matrix = random_matrix()
+    nothing = np.zeros(len(matrix.observations.item), dtype=bool)
+
+    found = evaluate(train("svd", matrix, SMALL).model, matrix, nothing).metrics
+
+    assert {name for name, value in found.items() if math.isnan(value)} == set(PROTOCOLS) - {
+        "user_coverage",
+        "catalogue_coverage",
+    }

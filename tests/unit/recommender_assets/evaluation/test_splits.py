@@ -37,3 +37,26 @@ def test_which_rows_of_a_user_are_taken_is_random():
     masks = [random_rows_per_user(observations, 0.25, seed) for seed in range(40)]
 
     assert np.mean(masks, axis=0).min() > 0.02
+
+
+def test_no_share_and_the_whole_share():
+    observations = observations_of([0, 1, 7])
+
+    assert not random_rows(8, 0.0, seed=0).any()
+    assert random_rows(8, 1.0, seed=0).all()
+    assert not random_rows_per_user(observations, 0.0, seed=0).any()
+    assert random_rows_per_user(observations, 1.0, seed=0).all()
+
+
+def test_a_split_per_user_depends_on_the_seed_alone():
+    observations = observations_of([30, 30])
+
+    one, again, other = (random_rows_per_user(observations, 0.5, seed) for seed in (1, 1, 2))
+
+    assert one.tolist() == again.tolist() != other.tolist()
+    assert one[:30].tolist() != one[30:].tolist()
+
+
+def test_there_may_be_nothing_to_divide():
+    assert random_rows(0, 0.5, seed=0).shape == (0,)
+    assert random_rows_per_user(observations_of([0, 0]), 0.5, seed=0).shape == (0,)

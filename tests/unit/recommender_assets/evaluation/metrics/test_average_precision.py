@@ -30,3 +30,10 @@ def test_equals_the_naive_formula(rows):
 
 def test_a_list_of_only_relevant_items_reaches_one_though_more_are_relevant():
     assert average_precision(np.array([[True, True]]), np.array([9])).tolist() == [1.0]
+
+
+def test_edges_nothing_listed_nothing_relevant_and_no_user():
+    found = average_precision(np.array([[False, False], [False, False], [False, True]]), np.array([3, 0, 1]))
+
+    np.testing.assert_array_equal(found, [0.0, np.nan, 0.5])
+    assert average_precision(np.empty((0, 2), dtype=bool), np.empty(0, dtype=np.int64)).shape == (0,)

@@ -24,3 +24,15 @@ def test_user_coverage_wants_a_full_list_from_the_users_own_history():
 
 def test_user_coverage_is_undefined_without_users():
     assert math.isnan(user_coverage(np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=bool)))
+
+
+def test_empty_lists_reach_nothing():
+    lists = np.full((2, 3), -1)
+
+    assert catalogue_coverage(lists, 4) == 0.0
+    assert user_coverage(lists, np.array([True, True])) == 0.0
+
+
+def test_the_last_item_is_not_taken_for_the_end_of_a_list():
+    assert catalogue_coverage(np.array([[0, -1]]), 2) == 0.5
+    assert catalogue_coverage(np.array([[0, 1]]), 2) == 1.0

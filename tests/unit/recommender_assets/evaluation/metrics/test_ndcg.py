@@ -30,3 +30,17 @@ def test_known_value():
     found = ndcg(np.array([[0.0, 1.0, 0.0]]), np.array([[1.0, 0.0, 0.0]]))
 
     np.testing.assert_allclose(found, [0.6309297535714575])
+
+
+def test_the_ideal_order_reaches_one_and_swapping_to_a_worse_one_costs():
+    ideal = np.array([[7.0, 3.0, 1.0, 0.0]])
+
+    assert ndcg(ideal, ideal).tolist() == [1.0]
+    worse = [ndcg(ideal[:, order], ideal)[0] for order in ([1, 0, 2, 3], [2, 1, 0, 3], [3, 2, 1, 0])]
+    assert 1.0 > worse[0] > worse[1] > worse[2] > 0.0
+
+
+def test_nothing_to_gain_is_undefined_and_nothing_gained_is_zero():
+    found = ndcg(np.zeros((2, 3)), np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+
+    np.testing.assert_array_equal(found, [np.nan, 0.0])

@@ -16,3 +16,10 @@ def test_is_zero_for_a_perfect_prediction():
 
 def test_is_undefined_without_pairs():
     assert math.isnan(rmse(np.empty(0), np.empty(0)))
+
+
+def test_the_sign_of_an_error_does_not_matter_and_its_size_does():
+    actual = np.zeros(2)
+
+    assert rmse(np.array([1.0, -1.0]), actual) == 1.0
+    assert rmse(np.array([2.0, 0.0]), actual) > 1.0
