@@ -1,6 +1,7 @@
 """Writes events to Kafka and waits until every in-sync replica has them."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -43,7 +44,7 @@ class EventPublisher:
         self._producer = Producer(
             streaming.producer_properties
             | {
-                "message.timeout.ms": int(timeout_seconds * 1000),
+                "message.timeout.ms": math.ceil(timeout_seconds * 1000),  # 0 would wait for ever
                 "linger.ms": 1,
                 "reconnect.backoff.max.ms": 1_000,
                 "log_level": 2,

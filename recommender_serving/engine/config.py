@@ -44,10 +44,13 @@ class ConfigError(ValueError):
 
 
 def require_positive(struct: msgspec.Struct, *fields: str) -> None:
-    """Raise `ValueError` for the first of the fields that is not greater than 0."""
+    """Raise `ValueError` for the first of the fields that is not a finite number greater than 0."""
     for field in fields:
-        if not getattr(struct, field) > 0:
-            raise ValueError(f"{field} must be greater than 0, got {getattr(struct, field)}")
+        value = getattr(struct, field)
+        if not value > 0:
+            raise ValueError(f"{field} must be greater than 0, got {value}")
+        if value == math.inf:
+            raise ValueError(f"{field} must be finite, got {value}")
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,45 @@ def test_a_bad_value_is_refused_with_its_path(variable: str, value: str, message
 def test_defaults_are_valid() -> None:
     assert ApiSettings().port == 8000
     assert ChampionSettings().poll_interval_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("API__HOST", "7", "api.host"),
+        ("API__PORT", "-1", "api: port"),
+        ("API__MAX_BODY_BYTES", "0", "api: max_body_bytes"),
+        ("API__EVENT_TIMEOUT_SECONDS", "0", "api: event_timeout_seconds"),
+        ("API__EVENT_TIMEOUT_SECONDS", ".inf", "api: event_timeout_seconds must be finite, got inf"),
+        ("API__EVENT_TIMEOUT_SECONDS", ".nan", "api: event_timeout_seconds"),
+        ("API__CACHED_LISTS", "1.5", "api.cached_lists"),
+        ("CHAMPION__REFUSED_RETRY_SECONDS", "0", "champion: refused_retry_seconds"),
+        ("CHAMPION__POLL_INTERVAL_SECONDS", ".inf", "champion: poll_interval_seconds must be finite"),
+        ("CHAMPION__COLOUR", "red", "champion.colour"),
+        ("STORAGE__ROOT", "' '", "storage: root"),
+        ("RATINGS__MIN", "9", "ratings: min"),
+        ("RATINGS__MAX", ".inf", "ratings: min"),
+        ("STREAMING__TOPIC", "a b", "streaming: topic"),
+        ("STREAMING__KAFKA_BOOTSTRAP_SERVERS", "nowhere", "streaming: kafka_bootstrap_servers"),
+        ("STREAMING__PARTITIONS", "0", "streaming: partitions"),
+        ("NONSENSE__KEY", "1", "nonsense: unknown section"),
+    ],
+)
+def test_every_bad_setting_is_named_by_section_and_key(variable: str, value: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(key)):
+        load_settings(SHIPPED, environ={f"RECOMMENDER__{variable}": value})
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("", encoding="utf-8")
+    settings = load_settings(path, environ={})
+    assert settings.api == ApiSettings()
+    assert settings.champion == ChampionSettings()
+    assert settings.root == Path(settings.storage.root).absolute()
+
+
+def test_the_environment_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text("api: {port: 8123}", encoding="utf-8")
+    assert load_settings(environ={"RECOMMENDER_CONFIG": str(path)}).api.port == 8123
