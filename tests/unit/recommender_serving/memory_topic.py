@@ -20,6 +20,7 @@ class MemoryTopic:
         self.available.set()
         self.readable = threading.Event()  # cleared: what is produced is not read, as if reading lagged
         self.readable.set()
+        self.room: int | None = None  # how many events of one body are acknowledged, None = all
         self.followed: list[tuple[str, dict[int, int]]] = []
 
     def append(self, value: bytes | None) -> Record:
@@ -103,4 +104,6 @@ class MemoryPublisher:
     async def publish(self, events: Sequence[Outgoing]) -> list[Delivery]:
         if not self._topic.available.is_set():
             return [Delivery(None, "no broker answers") for _ in events]
-        return [Delivery(self._topic.append(event.value), "") for event in events]
+        room = len(events) if self._topic.room is None else self._topic.room
+        stored = [Delivery(self._topic.append(event.value), "") for event in events[:room]]
+        return stored + [Delivery(None, "the queue is full") for _ in events[room:]]

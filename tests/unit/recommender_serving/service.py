@@ -31,13 +31,14 @@ class Service:
 
     root: Path
     topic: MemoryTopic = field(default_factory=MemoryTopic)
+    refused_retry_seconds: float = 0.02
 
     @property
     def settings(self) -> Settings:
         return Settings(
             storage=StorageSettings(root=str(self.root)),
             api=ApiSettings(max_body_bytes=262_144),
-            champion=ChampionSettings(poll_interval_seconds=0.01, refused_retry_seconds=0.02),
+            champion=ChampionSettings(poll_interval_seconds=0.01, refused_retry_seconds=self.refused_retry_seconds),
         )
 
     def publish(self, model: FactorModel, predecessor: str | None = None) -> None:

@@ -1,9 +1,22 @@
+import asyncio
 import shutil
+from unittest.mock import patch
+
+import pytest
 
 from recommender_serving.engine.champion_pointer import pointer_path, version_directory
-from recommender_serving.engine.factor_model import Position
+from recommender_serving.engine.factor_model import Position, read_model
 from tests.factories import make_model
-from tests.unit.recommender_serving.service import Client, Service, event_json, items_of, recommend, until
+from tests.unit.recommender_serving.service import (
+    Client,
+    Service,
+    event_json,
+    is_status,
+    items_of,
+    metric,
+    recommend,
+    until,
+)
 
 FIRST = make_model(n_users=6, n_items=40, seed=1)
 SECOND = make_model(n_users=6, n_items=40, seed=2)
@@ -127,3 +140,123 @@ async def test_a_rollback_reads_again_what_is_not_held(service: Service) -> None
         for user in ("early", "middle", "late"):
             assert (await recommend(client, user))["source"] == "folded_in"
     assert service.topic.followed == [("", {0: 2}), ("", {0: 0})]
+
+
+def slow_retry(service: Service) -> Service:
+    service.refused_retry_seconds = 60.0
+    return service
+
+
+async def test_a_refused_version_is_left_alone_until_the_retry_time(service: Service) -> None:
+    service.publish(FIRST)
+    async with slow_retry(service).ready() as client:
+        service.promote(SECOND.version)
+        await until(lambda: refused(client))
+        service.publish(SECOND)  # mended, and promoted again
+        await asyncio.sleep(0.1)
+        assert await is_version(client, FIRST.version)
+        assert await metric(client, "recommender_refused_models_total") == 1, "the same refusal counts once"
+        third = make_model(n_users=6, n_items=40, seed=3)
+        service.publish(third)  # another version does not wait
+        await until(lambda: is_version(client, third.version))
+        assert await is_ready(client)
+
+
+async def test_the_same_refusal_is_counted_once_however_often_it_is_tried(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        with patch("recommender_serving.champion.read_model", wraps=read_model) as read:
+            service.promote(SECOND.version)
+
+            async def tried_thrice() -> bool:
+                return read.call_count >= 3
+
+            await until(tried_thrice)
+        assert await metric(client, "recommender_refused_models_total") == 1
+
+
+async def test_a_damaged_pointer_that_is_mended_brings_the_version_it_names(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        pointer = pointer_path(service.root).read_bytes()
+        for damaged in (b"", b"{", b"\xff\xfe", b'{"version": "../outside"}', b"[" * 10_000):
+            pointer_path(service.root).write_bytes(damaged)
+            await until(lambda: refused(client))
+            assert await version_of(client) == FIRST.version
+            assert (await client.get("/recommendations/user/u0")).status_code == 200
+            pointer_path(service.root).write_bytes(pointer)
+            await until(lambda: is_ready(client))
+        pointer_path(service.root).write_bytes(b"{")
+        await until(lambda: refused(client))
+        service.publish(SECOND, predecessor=FIRST.version)
+        await until(lambda: is_version(client, SECOND.version))
+        assert (await client.get("/model")).json()["predecessor"] == FIRST.version
+
+
+async def test_a_damaged_pointer_without_a_champion_is_the_reason_to_wait(service: Service) -> None:
+    pointer_path(service.root).parent.mkdir(parents=True)
+    pointer_path(service.root).write_text("{", encoding="utf-8")
+    async with service.running() as client:
+
+        async def says_so() -> bool:
+            response = await client.get("/health/ready")
+            return "the champion's pointer cannot be read" in response.json()["detail"]
+
+        await until(says_so)
+        service.publish(FIRST)
+        await until(lambda: is_status(client, 200))
+        assert await is_ready(client)
+
+
+async def test_a_removed_pointer_changes_nothing(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        pointer_path(service.root).unlink()
+        await asyncio.sleep(0.05)
+        assert await is_ready(client)
+        assert await version_of(client) == FIRST.version
+
+
+async def test_a_rollback_serves_the_older_versions_lists_again(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        before = await recommend(client, "u0")
+        service.publish(SECOND, predecessor=FIRST.version)
+        await until(lambda: is_version(client, SECOND.version))
+        between = await recommend(client, "u0")
+        service.promote(FIRST.version, predecessor=SECOND.version)
+        await until(lambda: is_version(client, FIRST.version))
+        after = await recommend(client, "u0")
+    assert items_of(between) != items_of(before)
+    assert after["recommendations"] == before["recommendations"]
+    assert after["model"]["version"] == FIRST.version
+
+
+async def test_events_and_forgets_outlive_a_swap(service: Service) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        await client.post("/events", content=event_json(user_id="u1", event_type="forget", timestamp=1_704_200_000))
+        await client.post("/events", content=event_json(user_id="u2", item_id="i07"))
+        service.publish(SECOND)
+        await until(lambda: is_version(client, SECOND.version))
+        assert (await recommend(client, "u1"))["source"] == "popular"
+        folded = await recommend(client, "u2", num_recommendations=20)
+        assert folded["source"] == "folded_in"
+        assert "i07" not in items_of(folded)
+        again = await client.post("/events", content=event_json(user_id="u2", item_id="i07"))
+        assert again.json()["duplicate"] == 1
+
+
+async def test_the_watch_outlives_what_it_did_not_expect(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    service.publish(FIRST)
+    async with service.ready() as client:
+        with patch("recommender_serving.champion.read_model", side_effect=ZeroDivisionError) as read:
+            service.publish(SECOND)
+
+            async def tried_twice() -> bool:
+                return read.call_count >= 2
+
+            await until(tried_twice)
+            assert await version_of(client) == FIRST.version
+        await until(lambda: is_version(client, SECOND.version))
+    assert "looking after the champion failed" in caplog.text

@@ -39,3 +39,16 @@ async def test_without_a_champion_the_answer_is_503(service: Service) -> None:
     async with service.running() as client:
         response = await client.get("/model")
         assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+
+
+async def test_model_tells_the_lag_and_what_it_was_trained_with(service: Service) -> None:
+    model = make_model(position=Position(topic="user_interactions", topic_id="topic-a", next_offsets={"0": 0}))
+    service.publish(model)
+    async with service.ready() as client:
+        answer = (await client.get("/model")).json()
+    assert answer["hyper_parameters"] == {"factors": 4}
+    assert answer["created_at"] == model.manifest.created_at
+    assert answer["promoted_at"] == "2024-01-02T00:00:00Z"
+    assert answer["predecessor"] is None
+    assert answer["trained_up_to"]["topic_id"] == "topic-a"
+    assert answer["live"] == {"state": "live", "topic_id": "topic-a", "next_offsets": {"0": 0}, "lag_records": 0}

@@ -1,4 +1,5 @@
 import asyncio
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.history import observe
 from recommender_serving.engine.ranking import top_n
 from tests.factories import make_model
-from tests.unit.recommender_serving.service import Service, event_json, items_of, recommend, until
+from tests.unit.recommender_serving.service import Service, event_json, items_of, metric, problem_of, recommend, until
 
 MODEL = make_model("svd", n_users=6, n_items=40)
 
@@ -175,3 +176,115 @@ async def test_a_swap_under_load_never_mixes_models(service: Service) -> None:
     assert expected[MODEL.version] != expected[other.version]
     for answer in answers:
         assert entries_of(answer) == expected[answer["model"]["version"]]
+
+
+@pytest.mark.parametrize("value", ["true", "1", "True", "false", "0", "FALSE"])
+async def test_exclude_seen_takes_the_usual_spellings(service: Service, value: str) -> None:
+    service.publish(MODEL)
+    excludes = value.lower() in {"true", "1"}
+    async with service.ready() as client:
+        answer = await recommend(client, "u1", num_recommendations=20, exclude_seen=value)
+    assert items_of(answer) == expected_items(1, 20, exclude_seen=excludes)
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "", "tru", "-1"])
+async def test_exclude_seen_takes_nothing_else(service: Service, value: str) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        response = await client.get("/recommendations/user/u0", params={"exclude_seen": value})
+    assert problem_of(response, 400, "invalid_request")["errors"][0]["key"] == "exclude_seen"
+
+
+async def test_without_parameters_ten_unseen_items_are_listed(service: Service) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        assert items_of(await recommend(client, "u1")) == expected_items(1, 10)
+
+
+@pytest.mark.parametrize("user_id", ["u1", "nobody"])
+async def test_a_kept_list_differs_from_a_fresh_one_by_its_ranking_id_only(service: Service, user_id: str) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        solves = await metric(client, "recommender_user_solve_duration_seconds_count")
+        fresh, kept = await recommend(client, user_id), await recommend(client, user_id)
+        assert await metric(client, "recommender_user_solve_duration_seconds_count") == solves + 1
+    assert fresh.pop("ranking_id") != kept.pop("ranking_id")
+    assert fresh == kept
+    async with service.ready() as client:
+        again = await recommend(client, user_id)
+    assert again.pop("ranking_id")
+    assert again == fresh, "nor does a replica that never kept it answer otherwise"
+
+
+async def test_ranking_ids_are_unique_among_users_replicas_and_parameters(service: Service) -> None:
+    service.publish(MODEL)
+    seen = []
+    for _ in range(2):
+        async with service.ready() as client:
+            asked = [(user, n) for user in ("u0", "u1", "nobody", "u0") for n in (1, 5)]
+            seen += [(await recommend(client, user, num_recommendations=n))["ranking_id"] for user, n in asked]
+    assert len(set(seen)) == len(seen) == 16
+    assert all(re.fullmatch("[0-9a-f]{28}", ranking_id) for ranking_id in seen)
+
+
+async def test_a_kept_list_ends_with_the_users_event_with_a_forget_and_with_a_swap(service: Service) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        trained = await recommend(client, "u1")
+        bystander = items_of(await recommend(client, "u2"))
+        best = items_of(trained)[0]
+        await client.post("/events", content=event_json(user_id="u1", item_id=best, rating=1.0))
+        folded = await recommend(client, "u1")
+        assert folded["source"] == "folded_in"
+        assert best not in items_of(folded)
+        await client.post("/events", content=event_json(user_id="u1", event_type="forget", timestamp=1_704_200_000))
+        forgotten = await recommend(client, "u1")
+        assert forgotten["source"] == "popular"
+        assert items_of(forgotten) == items_of(await recommend(client, "nobody"))
+        assert items_of(await recommend(client, "u2")) == bystander
+        other = make_model("svd", n_users=6, n_items=40, seed=9)
+        service.publish(other)
+
+        async def swapped() -> bool:
+            return bool((await recommend(client, "u2"))["model"]["version"] == other.version)
+
+        await until(swapped)
+        assert items_of(await recommend(client, "u2")) != bystander
+
+
+async def test_a_user_who_took_everything_back_gets_the_popular_list(service: Service) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        rated = [event_json(user_id="new", item_id=item, timestamp=1_700_000_000) for item in ("i05", "i06")]
+        taken_back = [
+            event_json(user_id="new", item_id=item, event_type="remove", timestamp=1_700_000_001)
+            for item in ("i05", "i06")
+        ]
+        await client.post("/events", content=b"\n".join([*rated, taken_back[0]]))
+        partly = await recommend(client, "new", num_recommendations=20)
+        assert partly["source"] == "folded_in"
+        await client.post("/events", content=taken_back[1])
+        answer = await recommend(client, "new", num_recommendations=20)
+        stranger = await recommend(client, "nobody", num_recommendations=20)
+    assert answer["source"] == "popular"
+    assert answer["recommendations"] == stranger["recommendations"]
+    assert answer["as_of"] == "2023-11-14T22:13:21Z", "the time of the newest event, although it took one back"
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+async def test_scores_and_stars_of_every_entry_equal_the_formula(service: Service, algorithm: str) -> None:
+    model = make_model(algorithm, n_users=6, n_items=40, seed=4)
+    model.rating.item_factors[:10] *= 30  # beyond both ends of the scale
+    service.publish(model)
+    async with service.ready() as client:
+        answer = await recommend(client, "u3", num_recommendations=20, exclude_seen="false")
+    items = [model.item_ids.index(item) for item in items_of(answer)]
+    head = model.rating
+    stars = head.global_mean + head.user_bias[3] + head.item_bias[items]
+    stars = stars + head.item_factors[items].astype(float) @ head.user_factors[3].astype(float)
+    scores = model.ranking.item_factors[items] @ model.ranking.user_factors[3]
+    assert [entry["predicted_rating"] for entry in answer["recommendations"]] == pytest.approx(
+        np.clip(stars, 0.5, 5.0).tolist(), abs=1e-4
+    )
+    assert [entry["score"] for entry in answer["recommendations"]] == pytest.approx(scores.tolist(), abs=1e-5)
+    assert stars.max() > 5.0, "clipping was needed"
