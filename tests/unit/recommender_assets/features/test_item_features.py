@@ -7,7 +7,10 @@ import pytest
 
 from recommender_assets.features.feature_rows import FeatureRows, feature_rows
 from recommender_assets.features.item_features import item_features
-from tests.matrices import events_table, matrix_from, random_matrix
+from recommender_assets.features.matrix import matrix_of_events
+from recommender_serving.engine.config import EventWeights, RatingScale
+from recommender_serving.engine.manifest import Position
+from tests.matrices import NO_ITEMS, events_table, matrix_from, random_matrix
 
 
 def features_of(matrix) -> dict[str, np.ndarray]:
@@ -126,9 +129,9 @@ def test_one_pair_is_enough():
 
 
 def test_ratings_at_the_edge_of_a_bin_belong_to_the_lower_one():
-    rows = [(f"u{i}", "a", "rating", rating) for i, rating in enumerate([0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0])]
+    events = events_table([(f"u{stars}", "a", "rating", float(stars)) for stars in range(1, 7)])
 
-    found = features_of(matrix_from(events_table(rows)))
+    found = features_of(matrix_of_events(events, NO_ITEMS, Position(), EventWeights(), RatingScale(min=1.0, max=6.0)))
 
-    shares = [found[f"share_of_rating_bin_{index}"][0] * 9 for index in range(1, 6)]
-    assert shares == pytest.approx([2, 2, 1, 2, 2])
+    shares = [found[f"share_of_rating_bin_{index}"][0] * 6 for index in range(1, 6)]
+    assert shares == pytest.approx([2, 1, 1, 1, 1])
