@@ -1,4 +1,6 @@
+import dataclasses
 from itertools import count
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender_serving.engine.events import Event
+from recommender_serving.engine.config import RatingScale
+from recommender_serving.engine.events import EVENT_TYPES, Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.live_events import LiveEvents
 from recommender_serving.metrics import Metrics
@@ -15,6 +18,7 @@ from tests.factories import START_US, history_of, make_event, make_model
 
 USERS = ["u0", "u1", "u2"]
 ITEMS = [f"i{number:02d}" for number in range(15)]
+HYPOTHESIS_MODEL = make_model(user_ids=USERS, item_ids=ITEMS, seed=2)
 
 
 def snapshot_of(model: FactorModel, live: LiveEvents | None = None, cached_lists: int = 100) -> Snapshot:
@@ -147,3 +151,93 @@ def test_the_newest_event_dates_the_answer() -> None:
     events = [make_event("u0", f"i0{n}", timestamp_us=START_US + n * 1_000_000) for n in (3, 1, 2)]
     snapshot = snapshot_of(make_model(user_ids=USERS, item_ids=ITEMS), live_with(*events))
     assert snapshot.recommend("u0", 1, exclude_seen=True).as_of == "2024-01-01T00:00:03Z"
+
+
+events_of_all_types = st.lists(
+    st.builds(
+        make_event,
+        user_id=st.sampled_from(USERS),
+        item_id=st.sampled_from([*ITEMS, "unheard-of"]),
+        event_type=st.sampled_from(EVENT_TYPES),
+        rating=st.integers(1, 10).map(lambda stars: stars / 2),
+        timestamp_us=st.integers(0, 50).map(lambda second: START_US + second * 1_000_000),
+    ),
+    max_size=20,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(events=events_of_all_types, n=st.integers(1, 20), seen=st.sampled_from([True, False]))
+def test_after_any_events_a_kept_snapshot_answers_like_a_new_one(
+    events: list[Event], n: int, seen: Literal[True, False]
+) -> None:
+    """Asked after every event, so that each answer could be a stale one; the new snapshot has nothing to be stale."""
+    live = LiveEvents({})
+    kept = snapshot_of(HYPOTHESIS_MODEL, live, cached_lists=2)
+    for offset, event in enumerate(events):
+        live.apply(event, 0, offset)
+        for user in USERS:
+            answer = kept.answer(user, n, exclude_seen=seen, ranking_id="r")
+            fresh = snapshot_of(HYPOTHESIS_MODEL, live_with(*events[: offset + 1]))
+            assert answer == fresh.answer(user, n, exclude_seen=seen, ranking_id="r")
+
+
+@settings(deadline=None, max_examples=60)
+@given(events=events_of_all_types, n=st.integers(1, 20))
+def test_no_list_repeats_an_item_or_shows_a_seen_one(events: list[Event], n: int) -> None:
+    snapshot = snapshot_of(HYPOTHESIS_MODEL, live_with(*events))
+    for user in [*USERS, "nobody"]:
+        seen = {ITEMS[item] for item in snapshot.state_of(user).seen}
+        entries = snapshot.recommend(user, n, exclude_seen=True).recommendations
+        items = [entry.item_id for entry in entries]
+        assert len(set(items)) == len(items) == min(n, len(ITEMS) - len(seen))
+        assert not seen & set(items)
+        assert [entry.score for entry in entries] == sorted((entry.score for entry in entries), reverse=True)
+        assert all(0.5 <= entry.predicted_rating <= 5.0 for entry in entries)
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+def test_a_stranger_is_predicted_the_average_users_stars(algorithm: str) -> None:
+    model = make_model(algorithm, n_users=4, n_items=20)
+    head = model.rating
+    for entry in snapshot_of(model).recommend("nobody", 20, exclude_seen=True).recommendations:
+        item = model.item_ids.index(entry.item_id)
+        stars = head.global_mean + head.item_bias[item] + head.item_factors[item] @ head.prior
+        assert entry.predicted_rating == pytest.approx(float(np.clip(stars, 0.5, 5.0)), abs=1e-5)
+        assert entry.score == model.popularity[item]
+
+
+def test_the_scale_of_the_model_bounds_the_stars() -> None:
+    model = make_model(n_users=4, n_items=20)
+    scale = RatingScale(min=3.4, max=3.6)
+    narrow = dataclasses.replace(model, manifest=msgspec.structs.replace(model.manifest, scale=scale))
+    stars = [e.predicted_rating for e in snapshot_of(narrow).recommend("u0", 20, exclude_seen=False).recommendations]
+    assert min(stars) == 3.4
+    assert max(stars) == 3.6
+
+
+def test_events_of_unknown_items_only_keep_a_trained_user_personal() -> None:
+    snapshot = snapshot_of(HYPOTHESIS_MODEL, live_with(make_event("u0", "unheard-of")))
+    before = snapshot_of(HYPOTHESIS_MODEL)
+    answer = snapshot.recommend("u0", 5, exclude_seen=True)
+    assert answer.unknown_items == ["unheard-of"]
+    assert answer.source == "folded_in"
+    expected = before.recommend("u0", 5, exclude_seen=True)
+    assert [entry.item_id for entry in answer.recommendations] == [entry.item_id for entry in expected.recommendations]
+
+
+def test_the_time_of_the_answer_keeps_fractions_of_a_second() -> None:
+    live = live_with(make_event("nobody", "i03", timestamp_us=START_US + 1))
+    snapshot = snapshot_of(HYPOTHESIS_MODEL, live)
+    assert snapshot.recommend("nobody", 1, exclude_seen=True).as_of == "2024-01-01T00:00:00.000001Z"
+    assert snapshot.recommend("u0", 1, exclude_seen=True).as_of == HYPOTHESIS_MODEL.manifest.created_at
+
+
+def test_an_event_is_known_by_id_and_time_together() -> None:
+    trained = make_event("u0", "i01", event_id="id-1")
+    model = make_model(user_ids=USERS, item_ids=ITEMS, history=history_of([trained], USERS, ITEMS))
+    for snapshot in (snapshot_of(model), snapshot_of(HYPOTHESIS_MODEL, live_with(trained))):
+        assert snapshot.holds(make_event("u0", "i09", "view", event_id="id-1")), "whatever else it says"
+        assert not snapshot.holds(make_event("u0", "i01", event_id="id-1", timestamp_us=START_US + 1))
+        assert not snapshot.holds(make_event("u0", "i01", event_id="id-2"))
+        assert not snapshot.holds(make_event("u1", "i01", event_id="id-1"))
