@@ -25,8 +25,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         objections: why it may not become champion; empty if it may.
-        gain: improvement of the primary metric over the champion (positive is better), None without a champion.
-        guardrail_change: relative change of the guardrail metric (positive is better), None without a champion.
+        gain: improvement of the primary metric over the champion (positive is better), None if not compared.
+        guardrail_change: relative change of the guardrail metric (positive is better), None likewise.
         beats_floors: whether primary metric and guardrail are both better than every floor.
     """
 
@@ -99,6 +99,15 @@ def _judge(candidate: Standing, champion: Standing | None, policy: PromotionSett
             algorithm=candidate.algorithm,
             beats_floors=not floor_objections,
             objections=tuple(floor_objections),
+        )
+    unmeasured = tuple(
+        f"{metric} of champion {champion.version} was not measured"
+        for metric in metrics
+        if not math.isfinite(champion.metrics.get(metric, math.nan))
+    )
+    if unmeasured:
+        return Verdict(
+            version=candidate.version, algorithm=candidate.algorithm, beats_floors=True, objections=unmeasured
         )
     gain = _gain(policy.metric, candidate, champion)
     change = _gain(policy.guardrail, candidate, champion) / max(abs(champion.metrics[policy.guardrail]), math.ulp(1.0))
