@@ -40,7 +40,9 @@ def evaluation_report(settings: dg.ResourceParam[Settings]) -> dg.MaterializeRes
             "protocols": dg.MetadataValue.md(key_value_table(contest.protocols)),
             "comparison": dg.MetadataValue.md(
                 comparison(
-                    metric, {c.version: c.metrics[metric] for c in contenders}, contenders[0].floors.get(metric, {})
+                    metric,
+                    {c.version: c.metrics[metric] for c in contenders if metric in c.metrics},
+                    contenders[0].floors.get(metric, {}),
                 )
             ),
         }

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from recommender_assets.defs.evaluation.assets import evaluation_report
+from recommender_assets.promotion.contest import Contest, load_contest
+from recommender_assets.promotion.policy import Standing
+from recommender_assets.settings import Settings, load_settings
+from recommender_serving.engine.factor_model import Position
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(environ={"RECOMMENDER__STORAGE__ROOT": str(tmp_path)})
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Versions whose figures were logged."""
+    versions: list[str] = []
+
+    class Recorder:
+        def __init__(self, settings: Settings) -> None:
+            self.settings = settings
+
+        def log_standing(self, standing: Standing) -> None:
+            versions.append(standing.version)
+
+    monkeypatch.setattr("recommender_assets.promotion.registry.Registry", Recorder)
+    return versions
+
+
+def hold(monkeypatch: pytest.MonkeyPatch, **rmse: float | None) -> Contest:
+    """Candidates svd and nmf and the champion `old`, each with its RMSE if it was measured."""
+    field = [
+        Standing(version=name, algorithm="svd" if name == "old" else name, metrics={} if v is None else {"rmse": v})
+        for name, v in rmse.items()
+    ]
+    candidates = tuple(standing for standing in field if standing.version != "old")
+    champion = next((standing for standing in field if standing.version == "old"), None)
+    contest = Contest(position=Position(), hold_out=7, candidates=candidates, champion=champion)
+    monkeypatch.setattr("recommender_assets.promotion.contenders.hold_contest", lambda _: contest)
+    return contest
+
+
+def test_the_report_keeps_the_contest_and_shows_every_contender(
+    settings: Settings, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest = hold(monkeypatch, svd=0.87, nmf=0.9, old=0.95)
+    metadata = evaluation_report(settings=settings).metadata
+    assert load_contest(settings.root) == contest
+    assert logged == ["svd", "nmf"]
+    assert (metadata["svd_rmse"], metadata["nmf_rmse"], metadata["hold_out_pairs"]) == (0.87, 0.9, 7)
+    assert "| metric | svd | nmf | old | floors |" in metadata["report"].value
+
+
+@pytest.mark.parametrize("rmse", [{"svd": 0.87, "nmf": None}, {"svd": None, "nmf": None, "old": 0.9}])
+def test_a_metric_that_was_not_measured_does_not_stop_the_report(
+    settings: Settings, logged: list[str], monkeypatch: pytest.MonkeyPatch, rmse: dict[str, float | None]
+) -> None:
+    hold(monkeypatch, **rmse)
+    metadata = evaluation_report(settings=settings).metadata
+    assert "nmf_rmse" not in metadata
+    assert metadata["comparison"].value.startswith("![rmse of the models]")
