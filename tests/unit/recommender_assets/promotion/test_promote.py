@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from recommender_assets.promotion.contest import Contest, latest_decision, save_
 from recommender_assets.promotion.policy import Standing
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
-from recommender_serving.engine.factor_model import Position, write_model
+from recommender_serving.engine.factor_model import DamagedModelError, Position, write_model
 from tests.factories import make_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -115,3 +116,120 @@ def test_a_candidate_is_logged_with_curves_floors_and_files(settings: Settings) 
     assert (settings.root / "mlflow" / "artifacts").is_dir()
     with pytest.raises(LookupError, match="svd-9"):
         registry.log_standing(standing("svd-9", 0.9))
+
+
+class Recorder:
+    """Stands in for MLflow where only the order of steps matters; notes the pointer it finds."""
+
+    found: list[str | None]
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def record_decision(self, *_: object) -> None:
+        pointer = read_pointer(self.settings.root)
+        self.found.append(pointer.version if pointer else None)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
+    monkeypatch.setattr(Recorder, "found", [], raising=False)
+    monkeypatch.setattr("recommender_assets.promotion.promote.Registry", Recorder)
+    return Recorder
+
+
+def on_disk(settings: Settings, *versions: str) -> None:
+    for version in versions:
+        directory = candidate_directory(settings.root, version)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        write_model(directory, make_model(version=version, algorithm=version[:3]))
+
+
+def test_the_pointer_is_set_before_the_aliases(settings: Settings, recorder: type[Recorder]) -> None:
+    from recommender_assets.promotion.promote import promote
+
+    on_disk(settings, "svd-1")
+    contest(settings, {"svd-1": 0.87})
+    promote(settings)
+    assert recorder.found == ["svd-1"]
+
+
+def test_a_failing_registry_costs_no_champion_and_a_repetition_completes(
+    settings: Settings, recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recommender_assets.promotion.promote import promote
+
+    def down(*_: object) -> None:
+        raise ConnectionError("MLflow is down")
+
+    on_disk(settings, "svd-1", "nmf-1")
+    contest(settings, {"svd-1": 0.87, "nmf-1": 0.9})
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "record_decision", down)
+        with pytest.raises(ConnectionError):
+            promote(settings)
+    published = read_pointer(settings.root)
+    assert published is not None
+    assert latest_decision(settings.root) is None
+    outcome = promote(settings)
+    assert outcome.pointer == published
+    latest = latest_decision(settings.root)
+    assert latest is not None
+    assert latest.decision == outcome.decision
+
+
+def test_a_refused_candidate_is_written_down_and_changes_nothing(settings: Settings, recorder: type[Recorder]) -> None:
+    from recommender_assets.promotion.promote import promote
+
+    on_disk(settings, "svd-1", "svd-2")
+    contest(settings, {"svd-1": 0.87})
+    before = promote(settings).pointer
+    contest(settings, {"svd-2": 0.88}, ("svd-1", 0.87))
+    outcome = promote(settings)
+    assert not outcome.decision.promoted
+    assert outcome.pointer == before == read_pointer(settings.root)
+    latest = latest_decision(settings.root)
+    assert latest is not None
+    assert (latest.decision.champion, latest.contest.candidates[0].version) == ("svd-1", "svd-2")
+
+
+def test_nobody_fit_is_a_decision_without_a_champion(settings: Settings, recorder: type[Recorder]) -> None:
+    from recommender_assets.promotion.promote import promote
+
+    on_disk(settings, "svd-1")
+    contest(settings, {"svd-1": 1.2})
+    outcome = promote(settings)
+    assert (outcome.pointer, outcome.decision.champion, read_pointer(settings.root)) == (None, None, None)
+    assert latest_decision(settings.root) is not None
+
+
+def test_a_damaged_winner_is_neither_published_nor_registered(settings: Settings, recorder: type[Recorder]) -> None:
+    from recommender_assets.promotion.promote import promote
+
+    on_disk(settings, "svd-1")
+    (candidate_directory(settings.root, "svd-1") / "popularity.npy").unlink()
+    contest(settings, {"svd-1": 0.87})
+    with pytest.raises(DamagedModelError, match="popularity"):
+        promote(settings)
+    assert recorder.found == []
+    assert read_pointer(settings.root) is None
+    assert latest_decision(settings.root) is None
+
+
+def test_old_models_go_with_the_promotion(settings: Settings, recorder: type[Recorder]) -> None:
+    from recommender_assets.promotion.promote import promote
+
+    champion: tuple[str, float] | None = None
+    for number in range(8):
+        version, rmse = f"svd-{number}", 0.95 - number / 100
+        on_disk(settings, version)
+        os.utime(candidate_directory(settings.root, version), (1_000 + number, 1_000 + number))
+        contest(settings, {version: rmse}, champion)
+        promote(settings)
+        champion = version, rmse
+    for folder in ("models", "champion/versions"):
+        kept = sorted(path.name for path in (settings.root / folder).iterdir())
+        assert kept == ["svd-4", "svd-5", "svd-6", "svd-7"]
+    pointer = read_pointer(settings.root)
+    assert pointer is not None
+    assert (pointer.version, pointer.predecessor) == ("svd-7", "svd-6")

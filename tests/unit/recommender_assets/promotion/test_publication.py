@@ -1,4 +1,6 @@
+import datetime as dt
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from recommender_assets.promotion.candidates import (
 from recommender_assets.promotion.policy import Decision, Verdict
 from recommender_assets.promotion.publication import publish, remove_old_models
 from recommender_assets.promotion.soundness import factor_problems
-from recommender_serving.engine.champion_pointer import read_pointer, version_directory
+from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer, version_directory
 from recommender_serving.engine.factor_model import DamagedModelError, read_model, write_model
 from tests.factories import make_model
 
@@ -115,3 +117,132 @@ def test_the_champion_its_predecessor_and_its_peer_are_kept(tmp_path: Path) -> N
         (versions / f"svd-later-{later}").mkdir()
     assert len(remove_old_models(tmp_path, pointer)) == 1
     assert {"svd-1", "nmf-1", "svd-2"} <= {path.name for path in versions.iterdir()}
+
+
+def power_cut(*_: object, **__: object) -> None:
+    raise OSError("the power went")
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("step", "copied"),
+    [("shutil.copytree", False), ("read_model", False), ("sync", False), ("write_pointer", True)],
+)
+def test_a_crash_before_the_pointer_leaves_the_old_champion_and_a_repetition_completes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, *, copied: bool
+) -> None:
+    candidate(tmp_path, "svd-1")
+    candidate(tmp_path, "svd-2")
+    before = publish(tmp_path, promoted("svd-1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(f"recommender_assets.promotion.publication.{step}", power_cut)
+        with pytest.raises(OSError, match="the power went"):
+            publish(tmp_path, promoted("svd-2"))
+    assert read_pointer(tmp_path) == before
+    assert read_model(version_directory(tmp_path, "svd-1")).version == "svd-1"
+    versions = {path.name for path in (tmp_path / "champion" / "versions").iterdir()}
+    assert versions == ({"svd-1", "svd-2"} if copied else {"svd-1"})
+    pointer = publish(tmp_path, promoted("svd-2"))
+    assert pointer is not None
+    assert (pointer.version, pointer.predecessor) == ("svd-2", "svd-1")
+    assert read_model(version_directory(tmp_path, "svd-2")).version == "svd-2"
+
+
+def test_every_model_is_complete_before_the_pointer_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate(tmp_path, "svd-1")
+    candidate(tmp_path, "nmf-1")
+    seen: list[str] = []
+
+    def look(root: Path, pointer: ChampionPointer) -> None:
+        assert read_pointer(root) is None
+        seen.extend(read_model(version_directory(root, version)).version for version in pointer.deployed.values())
+
+    monkeypatch.setattr("recommender_assets.promotion.publication.write_pointer", look)
+    publish(tmp_path, promoted("svd-1", "nmf-1"))
+    assert sorted(seen) == ["nmf-1", "svd-1"]
+
+
+def test_the_copy_is_verified_and_not_only_the_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate(tmp_path, "svd-1")
+    copytree = shutil.copytree
+
+    def bad_disk(source: Path, target: Path) -> None:
+        copytree(source, target)
+        victim = target / "ranking_item_factors.npy"
+        victim.chmod(0o644)
+        os.truncate(victim, victim.stat().st_size - 1)
+
+    monkeypatch.setattr("recommender_assets.promotion.publication.shutil.copytree", bad_disk)
+    with pytest.raises(DamagedModelError, match="ranking_item_factors"):
+        publish(tmp_path, promoted("svd-1"))
+    assert read_pointer(tmp_path) is None
+    assert factor_problems(candidate_directory(tmp_path, "svd-1")) == []
+
+
+def test_a_damaged_peer_stops_the_promotion_too(tmp_path: Path) -> None:
+    for version in ("svd-1", "svd-2", "nmf-2"):
+        candidate(tmp_path, version)
+    before = publish(tmp_path, promoted("svd-1"))
+    shutil.rmtree(candidate_directory(tmp_path, "nmf-2"))
+    with pytest.raises(FileNotFoundError):
+        publish(tmp_path, promoted("svd-2", "nmf-2"))
+    assert read_pointer(tmp_path) == before
+
+
+def test_a_published_model_outlives_its_candidate_and_is_the_same(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    original = files_of(candidate_directory(tmp_path, "svd-1"))
+    publish(tmp_path, promoted("svd-1"))
+    shutil.rmtree(candidate_directory(tmp_path, "svd-1"))
+    assert files_of(version_directory(tmp_path, "svd-1")) == original
+
+
+def test_an_already_published_version_is_not_copied_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("svd-1", "nmf-1", "svd-2"):
+        candidate(tmp_path, version)
+    publish(tmp_path, promoted("svd-1", "nmf-1"))
+    shutil.rmtree(candidate_directory(tmp_path, "nmf-1"))
+    pointer = publish(tmp_path, promoted("svd-2"))
+    assert pointer is not None
+    assert pointer.deployed == {"svd": "svd-2", "nmf": "nmf-1"}
+
+
+def test_the_other_algorithm_may_take_over(tmp_path: Path) -> None:
+    for version in ("svd-1", "nmf-2"):
+        candidate(tmp_path, version)
+    publish(tmp_path, promoted("svd-1"))
+    pointer = publish(tmp_path, promoted("nmf-2"))
+    assert pointer is not None
+    assert (pointer.version, pointer.predecessor) == ("nmf-2", "svd-1")
+    assert pointer.deployed == {"svd": "svd-1", "nmf": "nmf-2"}
+
+
+def test_the_pointer_says_when_and_why(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(milliseconds=1)
+    pointer = publish(tmp_path, promoted("svd-1"))
+    assert pointer is not None
+    assert pointer.reason == "better"
+    assert before <= dt.datetime.fromisoformat(pointer.promoted_at) <= dt.datetime.now(dt.UTC)
+
+
+def test_a_decision_against_the_candidates_leaves_the_champion(tmp_path: Path) -> None:
+    candidate(tmp_path, "svd-1")
+    candidate(tmp_path, "svd-2")
+    before = publish(tmp_path, promoted("svd-1"))
+    verdict = Verdict(version="svd-2", algorithm="svd", beats_floors=True, objections=("worse",))
+    stays = Decision(promoted=False, champion="svd-1", predecessor=None, reason="worse", verdicts=(verdict,))
+    assert publish(tmp_path, stays) == before == read_pointer(tmp_path)
+    assert not version_directory(tmp_path, "svd-2").exists()
+
+
+def test_before_the_first_champion_only_old_candidates_are_removed(tmp_path: Path) -> None:
+    assert remove_old_models(tmp_path, None) == []
+    for age in range(KEPT_DIRECTORIES + 2):
+        directory = tmp_path / "models" / f"svd-{age}"
+        directory.mkdir(parents=True)
+        os.utime(directory, (1_000 - age, 1_000 - age))
+    assert sorted(remove_old_models(tmp_path, None)) == [f"svd-{KEPT_DIRECTORIES}", f"svd-{KEPT_DIRECTORIES + 1}"]

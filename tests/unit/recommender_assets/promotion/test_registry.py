@@ -1,0 +1,166 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender_assets.promotion.policy import Decision, Standing, decide
+from recommender_assets.settings import PromotionSettings, Settings, load_settings
+from recommender_serving.engine.factor_model import write_model
+from tests.factories import make_model
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+CURVE = [1.0 - step / 10_000 for step in range(1_500)]  # more points than one MLflow batch takes
+
+
+def standing(version: str, rmse: float) -> Standing:
+    metrics = {"rmse": rmse, "catalogue_ndcg_at_10": 0.35}
+    floors = {"rmse": {"item_mean": 0.98, "global_mean": 1.05}, "catalogue_ndcg_at_10": {"popularity": 0.2}}
+    return Standing(version=version, algorithm=version[:3], metrics=metrics, floors=floors)
+
+
+def decision(champion: str | None, *candidates: tuple[str, float]) -> tuple[list[Standing], Decision]:
+    field = [standing(*candidate) for candidate in candidates]
+    current = standing(champion, 0.9) if champion else None
+    return field, decide(field, current, PromotionSettings())
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return load_settings(environ={"RECOMMENDER__STORAGE__ROOT": str(tmp_path_factory.mktemp("registry"))})
+
+
+@pytest.fixture(scope="module")
+def registry(settings: Settings) -> Any:
+    """One sqlite store for the module: creating its tables takes seconds."""
+    from recommender_assets.promotion.registry import Registry
+
+    return Registry(settings)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("models") / "model"
+    write_model(directory, make_model())
+    return directory
+
+
+@pytest.fixture
+def clean(registry: Any) -> Iterator[None]:
+    """Leaves no registered models, so that tests do not see each other's."""
+    yield
+    for model in registry.client.search_registered_models():
+        registry.client.delete_registered_model(model.name)
+
+
+def log(registry: Any, directory: Path, *versions: str, parent: str | None = None) -> list[str]:
+    curves = {"rating_rmse": [1.0, 0.9]}
+    return [registry.log_candidate(directory, version, {"factors": 4}, curves, parent) for version in versions]
+
+
+def aliases(registry: Any, name: str) -> dict[str, str]:
+    from recommender_assets.promotion.registry import VERSION_TAG
+
+    found = registry.client.get_registered_model(name).aliases
+    return {alias: registry.client.get_model_version(name, number).tags[VERSION_TAG] for alias, number in found.items()}
+
+
+def tags(registry: Any, name: str, version: str) -> dict[str, str]:
+    from recommender_assets.promotion.registry import VERSION_TAG
+
+    (found,) = registry.client.search_model_versions(f"name = '{name}' and tags.`{VERSION_TAG}` = '{version}'")
+    return dict(found.tags)
+
+
+def test_the_experiment_is_found_again_and_keeps_files_beside_the_store(settings: Settings, registry: Any) -> None:
+    from recommender_assets.promotion.registry import Registry
+
+    assert Registry(settings).experiment_id == registry.experiment_id
+    experiment = registry.client.get_experiment(registry.experiment_id)
+    assert experiment.name == settings.mlflow.experiment
+    assert experiment.artifact_location == (settings.root / "mlflow" / "artifacts").as_uri()
+
+
+def test_long_curves_are_logged_whole_and_in_order(registry: Any, directory: Path) -> None:
+    from recommender_assets.promotion.registry import VERSION_TAG
+
+    (parent,) = log(registry, directory, "svd-parent")
+    curves = {"rating_rmse": CURVE, "ranking_loss": [5.0, 4.0], "empty": []}
+    parameters = {"factors": 4, "beta_loss": "frobenius"}
+    run_id = registry.log_candidate(directory, "svd-long", parameters, curves, parent)
+    history = registry.client.get_metric_history(run_id, "rating_rmse")
+    assert [point.value for point in sorted(history, key=lambda point: point.step)] == CURVE
+    run = registry.client.get_run(run_id)
+    assert run.data.metrics["ranking_loss"] == 4.0
+    assert "empty" not in run.data.metrics
+    assert run.data.params == {"factors": "4", "beta_loss": "frobenius"}
+    assert run.data.tags[VERSION_TAG] == run.info.run_name == "svd-long"
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert "mlflow.parentRunId" not in registry.client.get_run(parent).data.tags
+    assert run.info.status == "FINISHED"
+    logged = {Path(file.path).name for file in registry.client.list_artifacts(run_id, "model")}
+    assert logged == {path.name for path in directory.iterdir()}
+
+
+def test_figures_go_to_the_run_of_their_model_and_to_no_other(registry: Any, directory: Path) -> None:
+    one, other = log(registry, directory, "svd-one", "svd-other")
+    registry.log_standing(standing("svd-one", 0.87))
+    found = registry.client.get_run(one).data.metrics
+    assert (found["rmse"], found["catalogue_ndcg_at_10"]) == (0.87, 0.35)
+    assert (found["floor.rmse.item_mean"], found["floor.rmse.global_mean"]) == (0.98, 1.05)
+    assert found["floor.catalogue_ndcg_at_10.popularity"] == 0.2
+    assert set(registry.client.get_run(other).data.metrics) == {"rating_rmse"}
+
+
+def test_decisions_move_the_aliases_and_say_why(registry: Any, directory: Path, clean: None) -> None:
+    runs = log(registry, directory, "svd-1", "nmf-1", "svd-2", "nmf-2")
+    registry.record_decision(*decision(None, ("svd-1", 0.87), ("nmf-1", 0.86)))
+    assert aliases(registry, "Recommendation_NMF") == {"production": "nmf-1", "staging": "nmf-1"}
+    assert aliases(registry, "Recommendation_SVD") == {"staging": "svd-1"}
+    assert tags(registry, "Recommendation_SVD", "svd-1")["reason"] == "nmf-1 is better"
+    winner = tags(registry, "Recommendation_NMF", "nmf-1")
+    assert (winner["decision"], winner["rmse"]) == ("promoted", "0.860000")
+    assert winner["reason"] == "first champion, beats its floors: rmse 0.8600"
+
+    registry.record_decision(*decision("nmf-1", ("svd-2", 0.85), ("nmf-2", 0.95)))
+    assert aliases(registry, "Recommendation_SVD") == {"production": "svd-2", "staging": "svd-2"}
+    assert aliases(registry, "Recommendation_NMF") == {"staging": "nmf-2"}
+    loser = tags(registry, "Recommendation_NMF", "nmf-2")
+    assert loser["decision"] == "staging"
+    assert "gains -0.0500 on champion nmf-1" in loser["reason"]
+    versions = registry.client.search_model_versions("name = 'Recommendation_SVD'")
+    assert {version.run_id for version in versions} == {runs[0], runs[2]}
+    assert all(version.source.endswith("/artifacts/model") for version in versions)
+
+
+def test_recording_twice_is_recording_once(registry: Any, directory: Path, clean: None) -> None:
+    log(registry, directory, "svd-3")
+    field = decision(None, ("svd-3", 0.87))
+    registry.record_decision(*field)
+    before = tags(registry, "Recommendation_SVD", "svd-3"), aliases(registry, "Recommendation_SVD")
+    registry.record_decision(*field)
+    assert (tags(registry, "Recommendation_SVD", "svd-3"), aliases(registry, "Recommendation_SVD")) == before
+    assert len(registry.client.search_model_versions("name = 'Recommendation_SVD'")) == 1
+
+
+def test_without_a_champion_nothing_is_in_production(registry: Any, directory: Path, clean: None) -> None:
+    log(registry, directory, "svd-4")
+    field, outcome = decision(None, ("svd-4", 1.2))
+    registry.record_decision(field, outcome)
+    assert aliases(registry, "Recommendation_SVD") == {"staging": "svd-4"}
+    assert "does not beat its floor item_mean" in tags(registry, "Recommendation_SVD", "svd-4")["reason"]
+
+
+def test_a_roll_back_moves_production_and_leaves_staging(registry: Any, directory: Path, clean: None) -> None:
+    log(registry, directory, "svd-5", "svd-6")
+    registry.record_decision(*decision(None, ("svd-5", 0.87)))
+    registry.record_decision(*decision("svd-5", ("svd-6", 0.80)))
+    registry.set_production("svd-5")
+    assert aliases(registry, "Recommendation_SVD") == {"production": "svd-5", "staging": "svd-6"}
+
+
+def test_a_model_without_a_run_is_not_registered(registry: Any, clean: None) -> None:
+    with pytest.raises(LookupError, match="MLflow has no run of model svd-unknown"):
+        registry.record_decision(*decision(None, ("svd-unknown", 0.87)))
+    assert registry.client.search_model_versions("name = 'Recommendation_SVD'") == []
