@@ -5,10 +5,12 @@ from typing import Any
 import dagster as dg
 import msgspec
 import pytest
+from confluent_kafka import KafkaError, KafkaException
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from recommender_assets.defs import automation
 from recommender_assets.defs.automation import kafka_offset_sensor, retraining_sensor
-from recommender_assets.defs.jobs import ingestion_job, recommendation_job
+from recommender_assets.defs.jobs import ingestion_job, recommendation_job, training_job
 from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables
@@ -20,6 +22,7 @@ from recommender_serving.engine.champion_pointer import ChampionPointer, write_p
 from recommender_serving.engine.factor_model import Position
 
 TOPIC = "user_interactions"
+OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @pytest.fixture
@@ -77,7 +80,9 @@ def decided(settings: Settings, next_offset: int) -> None:
 
 def unfinished_run(instance: dg.DagsterInstance, job: Any, status: dg.DagsterRunStatus) -> None:
     resolved = dg.Definitions(jobs=[dg.job(name=job.name, tags=job.tags)(lambda: None)]).get_job_def(job.name)
-    instance.create_run_for_job(resolved, status=status, tags=dict(job.tags))
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("recommender_assets"), "__repository__")
+    origin = RemoteJobOrigin(repository, job.name)
+    instance.create_run_for_job(resolved, status=status, tags=dict(job.tags), remote_job_origin=origin)
 
 
 def test_the_first_events_start_everything_up_to_a_champion(
@@ -208,3 +213,108 @@ def test_failed_training_is_repeated_after_a_pause(
     assert not second.run_requests
     clock[0] += 1
     assert len(tick(retraining_sensor, settings, instance, second.cursor).run_requests) == 1
+
+
+def test_every_partition_is_remembered_and_counted(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks]
+) -> None:
+    broker |= {2: Watermarks(5, 8), 1: Watermarks(0, 0)}
+    ledger(settings, next_offset=4, accepted=4)
+    result = tick(kafka_offset_sensor, settings, instance)
+    cursor = msgspec.json.decode(result.cursor)
+    assert list(cursor["end_offsets"].items()) == [("0", 10), ("1", 0), ("2", 8)]
+    (seen,) = result.asset_events
+    assert seen.asset_key == dg.AssetKey("user_interactions")
+    assert seen.metadata["pending"].value == 6 + 3
+    assert seen.metadata["topic_id"].value == "topic-1"
+    assert seen.metadata["end_offsets"].value == {"0": 10, "1": 0, "2": 8}
+
+
+def test_a_skipped_tick_keeps_the_requests_made_so_far(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], clock: list[float]
+) -> None:
+    cursor = tick(kafka_offset_sensor, settings, instance).cursor
+    requests = []
+    for _ in range(44):
+        clock[0] += 5
+        result = tick(kafka_offset_sensor, settings, instance, cursor)
+        cursor = result.cursor
+        if result.run_requests:
+            requests.append(clock[0] - 1_000.0)
+        else:
+            assert not result.asset_events
+    assert requests == [30, 90, 210]
+
+
+@pytest.mark.parametrize("error", [KafkaError._SSL, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_any_other_refusal_of_the_broker_is_skipped_and_names_it(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    broker: dict[int, Watermarks],
+    monkeypatch: pytest.MonkeyPatch,
+    error: int,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise KafkaException(KafkaError(error, "no entry"))
+
+    cursor = tick(kafka_offset_sensor, settings, instance).cursor
+    monkeypatch.setattr(automation, "watermarks", refuse)
+    result = tick(kafka_offset_sensor, settings, instance, cursor)
+    assert not result.run_requests
+    assert f"the broker at {settings.streaming.kafka_bootstrap_servers} does not answer" in result.skip_message
+    assert "no entry" in result.skip_message
+    assert result.cursor in {None, cursor}  # what was requested is not forgotten
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_a_run_counts_until_it_is_over(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], status: str
+) -> None:
+    ledger(settings, next_offset=4, accepted=4)
+    unfinished_run(instance, recommendation_job, dg.DagsterRunStatus(status))
+    assert "is ingesting" in tick(kafka_offset_sensor, settings, instance).skip_message
+    assert "is training" in tick(retraining_sensor, settings, instance).skip_message
+
+
+@pytest.mark.parametrize("status", OVER)
+def test_a_run_that_is_over_holds_up_nothing(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], status: dg.DagsterRunStatus
+) -> None:
+    ledger(settings, next_offset=4, accepted=4)
+    unfinished_run(instance, recommendation_job, status)
+    assert len(tick(kafka_offset_sensor, settings, instance).run_requests) == 1
+    assert len(tick(retraining_sensor, settings, instance).run_requests) == 1
+
+
+def test_ingestion_and_training_do_not_wait_for_each_other(settings: Settings, broker: dict[int, Watermarks]) -> None:
+    ledger(settings, next_offset=4, accepted=4)
+    with dg.DagsterInstance.ephemeral() as trains:
+        unfinished_run(trains, training_job, dg.DagsterRunStatus.STARTED)
+        assert len(tick(kafka_offset_sensor, settings, trains).run_requests) == 1
+    with dg.DagsterInstance.ephemeral() as ingests:
+        unfinished_run(ingests, ingestion_job, dg.DagsterRunStatus.STARTED)
+        assert len(tick(retraining_sensor, settings, ingests).run_requests) == 1
+
+
+def test_a_refused_candidate_counts_as_a_decision(settings: Settings, instance: dg.DagsterInstance) -> None:
+    ledger(settings, next_offset=2000, accepted=2000)
+    decided(settings, next_offset=0)
+    assert len(tick(retraining_sensor, settings, instance).run_requests) == 1
+    decided(settings, next_offset=2000)
+    assert tick(retraining_sensor, settings, instance).skip_message == "0 of 1000 new interactions"
+
+
+@pytest.mark.parametrize("sensor", [kafka_offset_sensor, retraining_sensor], ids=lambda sensor: str(sensor.name))
+def test_a_cursor_of_another_version_is_no_reason_to_stop(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], sensor: dg.SensorDefinition
+) -> None:
+    ledger(settings, next_offset=4, accepted=4)
+    assert len(tick(sensor, settings, instance, '{"offsets": [1, 2]}').run_requests) == 1
+    assert len(tick(sensor, settings, instance, "4711").run_requests) == 1
+
+
+def test_sensors_look_as_often_as_configured(settings: Settings) -> None:
+    for sensor in (kafka_offset_sensor, retraining_sensor):
+        assert sensor.minimum_interval_seconds == settings.dagster.sensor_interval_seconds
+    assert {target.job_name for target in kafka_offset_sensor.targets} == {"ingestion_job", "recommendation_job"}
+    assert [target.job_name for target in retraining_sensor.targets] == ["training_job"]
