@@ -1,5 +1,7 @@
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recommender_assets.automation.backoff import Attempts
 from recommender_assets.automation.ingestion_trigger import IngestionCursor, decide_ingestion, read_cursor
@@ -93,3 +95,44 @@ def test_a_foreign_cursor_starts_afresh(cursor: str | None) -> None:
 def test_the_cursor_survives_its_encoding() -> None:
     cursor = IngestionCursor(topic_id="t", end_offsets={"0": 3}, attempts=Attempts(mark="m", count=2, requested_at=1.5))
     assert read_cursor(msgspec.json.encode(cursor).decode()) == cursor
+
+
+@given(
+    data=st.dictionaries(
+        st.integers(0, 12), st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)), min_size=1
+    )
+)
+def test_what_waits_is_the_sum_over_all_partitions(data: dict[int, tuple[int, int, int]]) -> None:
+    marks = {p: Watermarks(low, low + read + waiting) for p, (low, read, waiting) in data.items()}
+    next_offsets = {p: low + read for p, (low, read, _) in data.items()}
+    ledger = LedgerPosition("events", "topic-1", next_offsets)
+    outcome = decide_ingestion("topic-1", marks, ledger, IngestionCursor(), NOW)
+    waiting = sum(waiting for _, _, waiting in data.values())
+    assert outcome.pending == waiting
+    assert (outcome.skip is None) == (waiting > 0)
+    assert outcome.cursor.attempts.count == (1 if waiting else 0)
+    assert list(outcome.cursor.end_offsets) == [str(partition) for partition in sorted(marks)]
+    assert read_cursor(msgspec.json.encode(outcome.cursor).decode()) == outcome.cursor
+
+
+def test_progress_of_one_partition_is_progress() -> None:
+    first = decide_ingestion("topic-1", MARKS, position(p0=4, p1=5), IngestionCursor(), NOW)
+    assert decide_ingestion("topic-1", MARKS, position(p0=4, p1=5), first.cursor, NOW + 5).skip is not None
+    assert decide_ingestion("topic-1", MARKS, position(p0=4, p1=6), first.cursor, NOW + 5).skip is None
+
+
+def test_an_idle_or_refused_tick_keeps_the_requests_made_so_far() -> None:
+    attempts = Attempts(mark="m", count=3, requested_at=NOW)
+    cursor = IngestionCursor(attempts=attempts)
+    idle = decide_ingestion("topic-1", MARKS, position(p0=10, p1=7), cursor, NOW)
+    refused = decide_ingestion("topic-2", MARKS, position(p0=10, p1=7), cursor, NOW)
+    assert idle.cursor.attempts == refused.cursor.attempts == attempts
+    assert (idle.pending, refused.pending) == (0, 0)
+
+
+def test_a_pause_says_how_much_waits_and_until_when() -> None:
+    first = decide_ingestion("topic-1", MARKS, position(p0=4, p1=7), IngestionCursor(), NOW)
+    second = decide_ingestion("topic-1", MARKS, position(p0=4, p1=7), first.cursor, NOW + 10)
+    assert second.pending == 6
+    assert second.skip == "6 records wait, but 1 request(s) at this position brought no progress: next one in 20 s"
+    assert second.cursor.attempts == first.cursor.attempts

@@ -1,5 +1,7 @@
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recommender_assets.automation.backoff import Attempts
 from recommender_assets.automation.retraining_trigger import accepted_since, decide_retraining, read_attempts
@@ -57,3 +59,48 @@ def test_a_foreign_cursor_starts_afresh(cursor: str | None) -> None:
 def test_the_cursor_survives_its_encoding() -> None:
     attempts = Attempts(mark="m", count=3, requested_at=2.5)
     assert read_attempts(msgspec.json.encode(attempts).decode()) == attempts
+
+
+@given(
+    batches=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9), st.integers(0, 9)), max_size=25),
+    cut=st.integers(0, 25),
+)
+def test_each_accepted_interaction_counts_before_or_after_a_position(
+    batches: list[tuple[int, int, int]], cut: int
+) -> None:
+    rows, ends, position, after = [], {}, {}, 0
+    for number, (partition, length, valid) in enumerate(batches):
+        start = ends.get(str(partition), 0)
+        accepted = min(valid, length)
+        rows.append({"topic_id": "t", "kafka_partition": partition, "from_offset": start, "accepted": accepted})
+        ends[str(partition)] = start + length
+        if number < cut:
+            position = dict(ends)
+        else:
+            after += accepted
+    assert accepted_since(rows, "t", position) == after
+    assert accepted_since(rows, "t", ends) == 0
+    assert accepted_since(rows, "another", ends) == accepted_since(rows, "", {}) == sum(r["accepted"] for r in rows)
+
+
+def test_an_empty_ledger_has_nothing_new() -> None:
+    assert accepted_since([], "t", {"0": 5}) == 0
+
+
+def test_below_the_threshold_the_requests_made_so_far_are_kept() -> None:
+    attempts = Attempts(mark="p", count=2, requested_at=5.0)
+    assert decide_retraining(3, 1000, "p", attempts, 6.0).attempts == attempts
+
+
+def test_a_pause_says_how_often_and_until_when() -> None:
+    first = decide_retraining(2000, 1000, "p", Attempts(), 100.0)
+    assert first.attempts == Attempts(mark="p", count=1, requested_at=100.0)
+    second = decide_retraining(2000, 1000, "p", first.attempts, 110.0)
+    assert second.skip == "1 request(s) led to no decision: next one in 20 s"
+    assert second.attempts == first.attempts
+
+
+def test_the_first_decision_ends_the_pause_of_the_attempts_before_it() -> None:
+    attempts = decide_retraining(5, 1000, None, Attempts(), 0.0).attempts
+    assert decide_retraining(5, 1000, None, attempts, 1.0).skip is not None
+    assert decide_retraining(1000, 1000, "p", attempts, 1.0).skip is None

@@ -1,8 +1,12 @@
+import re
 from pathlib import Path
 
 import pyarrow as pa
 from deltalake import write_deltalake
+from hypothesis import given
+from hypothesis import strategies as st
 
+from recommender_assets.evaluation.protocols import PROTOCOLS
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 from recommender_assets.presentation.table_facts import row_count
 from recommender_assets.presentation.tables import contest_table, decision_table, key_value_table
@@ -42,3 +46,64 @@ def test_rows_are_counted(tmp_path: Path) -> None:
     films = {"item_id": ["1", "2"], "title": ["A", "B"], "categories": [["Drama"], []], "year": [1990, 0]}
     write_deltalake(table_path(tmp_path, "items"), pa.table(films, schema=SCHEMAS["items"]), mode="append")
     assert row_count(tmp_path, "items") == 2
+
+
+cell = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\\"), max_size=8)
+
+
+@given(values=st.dictionaries(cell, cell, max_size=5))
+def test_every_row_has_two_cells_whatever_they_hold(values: dict[str, str]) -> None:
+    header, rule, *rows = key_value_table(values).splitlines()
+    assert (header, rule) == ("| name | value |", "| --- | --- |")
+    cells = [re.split(r"(?<!\\)\|", row) for row in rows]
+    assert all(len(row) == 4 for row in cells)  # with the empty ends
+    assert [(row[1].strip(), row[2].strip()) for row in cells] == [
+        (name.replace("|", "\\|"), value.replace("|", "\\|")) for name, value in values.items()
+    ]
+
+
+def test_a_pipe_in_an_objection_or_a_version_is_escaped() -> None:
+    floors = {"rmse": {"a|b": 0.5}}
+    odd = Standing(version="svd|1", algorithm="svd", metrics={"rmse": 0.9, "catalogue_ndcg_at_10": 0.3}, floors=floors)
+    for table in (contest_table([odd]), decision_table(decide([odd], None, PromotionSettings()))):
+        header, rule, *rows = table.splitlines()
+        columns = rule.count("---")
+        assert all(len(re.split(r"(?<!\\)\|", row)) == columns + 2 for row in (header, *rows))
+        assert "svd\\|1" in table
+        assert "a\\|b" in table
+
+
+def test_the_first_champion_has_nothing_to_gain_on() -> None:
+    good = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.87, "catalogue_ndcg_at_10": 0.3})
+    bad = Standing(version="nmf-1", algorithm="nmf", metrics={"rmse": 0.99, "catalogue_ndcg_at_10": 0.1}, floors=FLOORS)
+    assert decision_table(decide([good, bad], None, PromotionSettings())).splitlines()[2:] == [
+        "| svd-1 | champion |  |  |  |",
+        "| nmf-1 | staging |  |  | rmse 0.9900 does not beat its floor item_mean 0.9800; "
+        "catalogue_ndcg_at_10 0.1000 does not beat its floor popularity 0.2000 |",
+    ]
+
+
+def test_losses_carry_their_sign_and_nobody_is_called_champion() -> None:
+    champion = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.8, "catalogue_ndcg_at_10": 0.4})
+    worse = Standing(version="svd-2", algorithm="svd", metrics={"rmse": 0.9, "catalogue_ndcg_at_10": 0.3})
+    (row,) = decision_table(decide([worse], champion, PromotionSettings())).splitlines()[2:]
+    assert row.startswith("| svd-2 | staging | -0.1000 | -25.0% | rmse 0.9000 gains -0.1000 on champion svd-1")
+    assert "; catalogue_ndcg_at_10 0.3000 is 25.0% worse" in row
+
+
+def test_metrics_of_any_model_get_a_row_and_without_floors_nothing_is_bold() -> None:
+    one = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.9})
+    other = Standing(version="nmf-1", algorithm="nmf", metrics={"user_coverage": 1.0})
+    assert contest_table([one, other]).splitlines()[2:] == [
+        "| rmse (lower is better) | 0.9000 |  |  |",
+        "| user_coverage (higher is better) |  | 1.0000 |  |",
+    ]
+
+
+def test_a_figure_equal_to_a_floor_is_not_bold() -> None:
+    equal = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.98}, floors=FLOORS)
+    assert "**" not in contest_table([equal])
+
+
+def test_protocols_fit_into_a_table() -> None:
+    assert len(key_value_table(PROTOCOLS).splitlines()) == len(PROTOCOLS) + 2
