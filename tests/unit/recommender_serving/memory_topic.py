@@ -20,6 +20,7 @@ class MemoryTopic:
         self.available.set()
         self.readable = threading.Event()  # cleared: what is produced is not read, as if reading lagged
         self.readable.set()
+        self.lag = 0  # what the follower reports
         self.room: int | None = None  # how many events of one body are acknowledged, None = all
         self.followed: list[tuple[str, dict[int, int]]] = []
 
@@ -86,7 +87,7 @@ class MemoryFollower:
                 else:
                     state = FollowState.REPLAYING
             end = self._topic.first_offset + len(self._topic.records)
-            self._report(FollowStatus(number, state, topic_id, {0: end}, 0, lost, str(state)))
+            self._report(FollowStatus(number, state, topic_id, {0: end}, self._topic.lag, lost, str(state)))
 
 
 class MemoryPublisher:

@@ -1,6 +1,6 @@
 from recommender_serving.engine.factor_model import Position
 from tests.factories import make_model
-from tests.unit.recommender_serving.service import Service, event_json, until
+from tests.unit.recommender_serving.service import Service, event_json, metric, until
 
 
 async def test_model_tells_identity_quality_and_positions(service: Service) -> None:
@@ -52,3 +52,16 @@ async def test_model_tells_the_lag_and_what_it_was_trained_with(service: Service
     assert answer["predecessor"] is None
     assert answer["trained_up_to"]["topic_id"] == "topic-a"
     assert answer["live"] == {"state": "live", "topic_id": "topic-a", "next_offsets": {"0": 0}, "lag_records": 0}
+
+
+async def test_a_lag_shows_in_the_model_and_the_metrics_and_goes(service: Service) -> None:
+    service.publish(make_model())
+    async with service.ready() as client:
+        for lag in (7, 0):
+            service.topic.lag = lag
+
+            async def told(lag: int = lag) -> bool:
+                return (await client.get("/model")).json()["live"]["lag_records"] == lag
+
+            await until(told)
+            assert await metric(client, "recommender_live_lag_records") == lag
