@@ -17,6 +17,6 @@ def end_offsets(checkpoint: Path, batch_id: int, topic: str) -> dict[int, int]:
     path = checkpoint / "offsets" / str(batch_id)
     try:
         offsets = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])[topic]
-    except (OSError, IndexError, KeyError, ValueError) as error:
+        return {int(partition): int(offset) for partition, offset in offsets.items()}
+    except (OSError, IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise OffsetsLogError(f"{path}: no offsets of topic {topic}: {error!r}") from error
-    return {int(partition): int(offset) for partition, offset in offsets.items()}

@@ -99,17 +99,13 @@ def verify_position(position: LedgerPosition, current_id: str, marks: dict[int, 
             f"topic {position.topic} was created anew: its id is {current_id}, the ledger was reading "
             f"{position.topic_id}; {_ADVICE}"
         )
+    _require_what_was_read(position, marks)
     for partition, offset in sorted(position.next_offsets.items()):
-        mark = marks[partition]
-        where = f"topic {position.topic}, partition {partition}"
-        if mark.high < offset:
-            raise TopicReplacedError(
-                f"{where} ends at offset {mark.high}, but was read up to offset {offset}: the broker has lost "
-                "records; restore it, or create the topic anew"
-            )
-        if mark.low > offset:
+        low = marks[partition].low
+        if low > offset:
             raise DataExpiredError(
-                f"{where}: offsets {offset} to {mark.low - 1} expired before they were read; {_ADVICE}"
+                f"topic {position.topic}, partition {partition}: offsets {offset} to {low - 1} expired before they "
+                f"were read; {_ADVICE}"
             )
 
 
@@ -118,6 +114,7 @@ def accept_topic(settings: Settings) -> str:
 
     Raises:
         TopicMissingError: the topic does not exist.
+        TopicReplacedError: the topic has lost records that were read.
         WriterBusyError: an ingestion is running.
 
     Returns:
@@ -143,14 +140,28 @@ def acceptance_rows(position: LedgerPosition, current_id: str, marks: dict[int, 
     """Ledger rows that make `position` continue with the topic as it is now; none when it does already.
 
     How many unread records a deleted topic held cannot be known, so only expired ranges count as lost.
+
+    Raises:
+        TopicReplacedError: the same topic ends before the position, which no row can mend.
     """
     if position.topic_id != current_id:
         return [LedgerRow(p, mark.low, mark.low, status="accepted") for p, mark in marks.items()]
+    _require_what_was_read(position, marks)
     return [
         LedgerRow(partition, offset, marks[partition].low, lost=marks[partition].low - offset, status="lost")
         for partition, offset in position.next_offsets.items()
         if marks[partition].low > offset
     ]
+
+
+def _require_what_was_read(position: LedgerPosition, marks: dict[int, Watermarks]) -> None:
+    for partition, offset in sorted(position.next_offsets.items()):
+        high = marks[partition].high
+        if high < offset:
+            raise TopicReplacedError(
+                f"topic {position.topic}, partition {partition} ends at offset {high}, but was read up to offset "
+                f"{offset}: the broker has lost records; restore it, or create the topic anew"
+            )
 
 
 def _describe(client: AdminClient, topic: str) -> tuple[str, list[int]]:
