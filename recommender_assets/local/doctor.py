@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 
 from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.ingestion.tables import TableName, table_version
-from recommender_assets.local.jars import JARS_DIRECTORY, differing_jars, read_lock
+from recommender_assets.local.jars import JARS_DIRECTORY, JarError, differing_jars, read_lock
 from recommender_assets.local.prerequisites import java_problem
 from recommender_assets.settings import Settings
 from recommender_serving.engine.champion_pointer import DamagedPointerError, read_pointer, version_directory
@@ -54,9 +54,11 @@ def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def _jars() -> Finding:
-    differing = [
-        name for jar_set, pinned in read_lock().items() for name in differing_jars(JARS_DIRECTORY / jar_set, pinned)
-    ]
+    try:
+        lock = read_lock()
+    except JarError as error:
+        return Finding("jars", False, str(error))
+    differing = [name for jar_set, pinned in lock.items() for name in differing_jars(JARS_DIRECTORY / jar_set, pinned)]
     if differing:
         return Finding("jars", False, f"missing or not the pinned ones, run `make jars`: {', '.join(differing)}")
     return Finding("jars", True, "present, hashes match the lock file")

@@ -59,3 +59,14 @@ def test_a_port_is_taken_while_something_listens_there() -> None:
         port = server.getsockname()[1]
         assert port_is_taken(port)
     assert not port_is_taken(port)
+
+
+def test_a_missing_lock_file_is_a_finding_and_no_end_of_the_examination(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recommender_assets.local.doctor.KAFKA_TIMEOUT_SECONDS", 0.5)
+    findings = {finding.subject: finding for finding in examine(settings)}
+    assert not findings["jars"].is_well
+    assert "from the project's folder" in findings["jars"].detail
+    assert "champion" in findings
