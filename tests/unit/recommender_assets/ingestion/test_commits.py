@@ -1,14 +1,18 @@
 import datetime as dt
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from recommender_assets.ingestion import commits
 from recommender_assets.ingestion.commits import LedgerRow, append_rows, remove_uncommitted, uncommitted
 from recommender_assets.ingestion.ledger import ledger_position
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path
+from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
 
 
 @pytest.fixture
@@ -82,3 +86,53 @@ def test_everything_is_uncommitted_before_the_first_ledger_row(root: Path) -> No
     add_interactions(root, ("id", 0, 0))
     assert remove_uncommitted(root) == 1
     assert records(root) == set()
+
+
+PLACES = [(topic_id, partition) for topic_id in ("a", "b-_") for partition in (0, 1, 10)]
+
+
+@hypothesis_settings(max_examples=10, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.integers(0, 4)), max_size=8))
+def test_what_delta_removes_is_what_the_plain_definition_names(ends: list[tuple[tuple[str, int], int]]) -> None:
+    everything = {(*place, offset) for place in PLACES for offset in range(5)}
+    committed = {record for record in everything if any(place == record[:2] and record[2] < end for place, end in ends)}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        rows = [
+            {"topic_id": topic_id, "kafka_partition": partition, "to_offset": end}
+            for (topic_id, partition), end in ends
+        ]
+        ledger = pa.Table.from_pylist(rows, schema=SCHEMAS["ingestion_ledger"])
+        write_deltalake(table_path(root, "ingestion_ledger"), ledger)
+        DeltaTable.create(table_path(root, "rejected_events"), SCHEMAS["rejected_events"])
+        add_interactions(root, *everything)
+        assert remove_uncommitted(root) == len(everything - committed)
+        assert records(root) == committed
+
+
+def test_rejected_events_without_a_ledger_row_are_removed_too(root: Path) -> None:
+    append_rows(root, "events", "id", [LedgerRow(0, 0, 1)])
+    rows = [{"topic_id": "id", "kafka_partition": 0, "kafka_offset": offset} for offset in (0, 1, 2)]
+    rejected = pa.Table.from_pylist(rows, schema=SCHEMAS["rejected_events"])
+    write_deltalake(table_path(root, "rejected_events"), rejected, mode="append")
+    assert remove_uncommitted(root) == 2
+    assert read_table(root, "rejected_events")["kafka_offset"].to_pylist() == [0]
+
+
+def test_nothing_to_remove_writes_no_version(root: Path) -> None:
+    assert remove_uncommitted(root) == 0
+    assert table_version(root, "interactions") == 0
+
+
+def test_all_rows_of_a_batch_are_one_commit_with_one_time_in_the_order_of_partitions(root: Path) -> None:
+    append_rows(root, "events", "id", [LedgerRow(partition, 0, 1) for partition in (2, 0, 1)])
+    rows = read_table(root, "ingestion_ledger")
+    assert table_version(root, "ingestion_ledger") == 1
+    assert rows["kafka_partition"].to_pylist() == [0, 1, 2]
+    assert len(set(rows["committed_at"].to_pylist())) == 1
+
+
+def test_an_expired_range_counts_as_lost_and_not_as_read(root: Path) -> None:
+    append_rows(root, "events", "id", [LedgerRow(0, 3, 9, lost=6, status="lost")])
+    (row,) = read_table(root, "ingestion_ledger", ["read", "lost", "status", "generation", "batch_id"]).to_pylist()
+    assert row == {"read": 0, "lost": 6, "status": "lost", "generation": "", "batch_id": 0}

@@ -7,6 +7,7 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommender_assets.ingestion import deduplication
 from recommender_assets.ingestion.deduplication import _may_hold, repeated_in_batch
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 
@@ -58,3 +59,62 @@ def test_only_days_within_a_files_statistics_are_looked_up(tmp_path: Path, days:
 def test_an_empty_table_holds_nothing(tmp_path: Path) -> None:
     create_tables(tmp_path)
     assert not _may_hold(tmp_path, [dt.date(2020, 1, 1)])
+
+
+FIRST_DAY = dt.date(2020, 1, 1)
+DAY_NUMBERS = st.integers(0, 15)
+
+
+def day(number: int) -> dt.date:
+    return FIRST_DAY + dt.timedelta(days=number)
+
+
+@given(
+    st.lists(st.tuples(DAY_NUMBERS, DAY_NUMBERS).map(sorted) | st.none(), max_size=4),
+    st.sets(DAY_NUMBERS, max_size=5).map(sorted),
+)
+def test_files_that_cannot_hold_a_day_are_those_of_the_plain_definition(
+    files: list[list[int] | None], days: list[int]
+) -> None:
+    """`None` is a file without statistics: it may hold any day."""
+    lows, highs = ([file and day(file[end]) for file in files] for end in (0, 1))
+    actions = pa.table({"min.event_day": pa.array(lows, pa.date32()), "max.event_day": pa.array(highs, pa.date32())})
+
+    class Listed:
+        def __init__(self, _: str) -> None:
+            pass
+
+        def get_add_actions(self, *, flatten: bool) -> pa.Table:
+            assert flatten
+            return actions
+
+    expected = any(file is None or file[0] <= number <= file[1] for file in files for number in days)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deduplication, "DeltaTable", Listed)
+        assert _may_hold(Path("root"), [day(number) for number in days]) is expected
+
+
+def test_files_without_any_statistics_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Listed:
+        def __init__(self, _: str) -> None:
+            pass
+
+        def get_add_actions(self, **_: bool) -> pa.Table:
+            return pa.table({"path": ["a"]})
+
+    monkeypatch.setattr(deduplication, "DeltaTable", Listed)
+    assert _may_hold(tmp_path, [FIRST_DAY])
+    assert not _may_hold(tmp_path, [])
+
+
+def test_days_that_no_file_holds_are_answered_without_spark(tmp_path: Path) -> None:
+    class Events:
+        """A data frame that can be narrowed, but has no session to read a table with."""
+
+        def select(self, *_: str) -> "Events":
+            return self
+
+    create_tables(tmp_path)
+    found = deduplication.read_in_earlier_batches(Events(), tmp_path, [FIRST_DAY])  # type: ignore[arg-type]
+    assert found.num_rows == 0
+    assert found.schema == pa.schema([SCHEMA.field(name) for name in ("kafka_partition", "kafka_offset")])

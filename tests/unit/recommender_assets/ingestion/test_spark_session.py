@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -33,3 +35,19 @@ def test_a_cluster_that_brings_its_jars_gets_none_and_no_laptop_numbers() -> Non
 def test_configured_properties_win() -> None:
     conf = spark_conf(settings(jars_directory="", conf={"spark.app.name": "mine", "spark.x": "1"}))
     assert (conf["spark.app.name"], conf["spark.x"]) == ("mine", "1")
+
+
+def test_python_workers_run_this_interpreter_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSPARK_PYTHON", "/another/python")
+    spark_conf(settings(jars_directory=""))
+    assert os.environ["PYSPARK_PYTHON"] == "/another/python"
+    monkeypatch.delenv("PYSPARK_PYTHON")
+    spark_conf(settings(jars_directory=""))
+    assert os.environ["PYSPARK_PYTHON"] == sys.executable
+
+
+def test_delta_and_utc_are_always_on() -> None:
+    conf = spark_conf(settings(jars_directory="", conf={}))
+    assert conf["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
+    assert conf["spark.sql.catalog.spark_catalog"] == "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+    assert conf["spark.sql.session.timeZone"] == "UTC"

@@ -1,4 +1,7 @@
 import datetime as dt
+import operator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,3 +70,54 @@ def test_version_counts_commits_and_is_none_before_creation(tmp_path: Path) -> N
 def test_reading_a_missing_table_says_so(tmp_path: Path) -> None:
     with pytest.raises(TableNotFoundError):
         read_table(tmp_path, "items")
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.eq, operator.ge, operator.ne])
+@pytest.mark.parametrize("limit", [0, 1, 4, 9])
+def test_a_condition_over_several_files_keeps_what_a_plain_filter_keeps(
+    tmp_path: Path, compare: Callable[[object, object], object], limit: int
+) -> None:
+    years = [[0, 1], [4, 5], [9], []]
+    for part in years:
+        rows = pa.Table.from_pylist([{"item_id": str(year), "year": year} for year in part], schema=SCHEMAS["items"])
+        write_deltalake(table_path(tmp_path, "items"), rows, mode="append")
+    kept = read_table(tmp_path, "items", ["year"], compare(pc.field("year"), limit))["year"].to_pylist()
+    assert sorted(kept) == [year for part in years for year in part if compare(year, limit)]
+
+
+def test_a_condition_may_use_a_column_that_is_not_wanted(tmp_path: Path) -> None:
+    write_deltalake(table_path(tmp_path, "items"), ITEMS)
+    assert read_table(tmp_path, "items", ["title"], pc.field("year") == 0).to_pylist() == [{"title": "B"}]
+
+
+def test_every_version_stays_readable_after_the_table_was_replaced(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    for first in (0, 1):
+        write_deltalake(table_path(tmp_path, "items"), ITEMS.slice(first, 1), mode="overwrite")
+    versions = [read_table(tmp_path, "items", ["item_id"], version=version) for version in (0, 1, 2)]
+    assert [table["item_id"].to_pylist() for table in versions] == [[], ["1"], ["2"]]
+    assert read_table(tmp_path, "items").equals(ITEMS.slice(1, 1))
+
+
+def test_an_unknown_column_or_version_is_an_error_that_names_it(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    with pytest.raises(KeyError, match="titel"):
+        read_table(tmp_path, "items", ["titel"])
+    with pytest.raises(Exception, match="7"):
+        read_table(tmp_path, "items", version=7)
+
+
+def test_creating_again_writes_no_version_and_mends_a_missing_table_only(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    write_deltalake(table_path(tmp_path, "items"), ITEMS, mode="append")
+    shutil.rmtree(table_path(tmp_path, "interactions"))
+    create_tables(tmp_path)
+    create_tables(tmp_path)
+    assert {name: table_version(tmp_path, name) for name in SCHEMAS} == dict.fromkeys(SCHEMAS, 0) | {"items": 1}
+
+
+def test_a_root_with_spaces_and_umlauts_is_just_a_folder(tmp_path: Path) -> None:
+    root = tmp_path / "my dätä"
+    create_tables(root)
+    write_deltalake(table_path(root, "items"), ITEMS, mode="append")
+    assert read_table(root, "items").equals(ITEMS)

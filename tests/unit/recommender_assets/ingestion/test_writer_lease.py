@@ -1,4 +1,6 @@
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +47,18 @@ def test_a_killed_process_leaves_no_lease_behind(tmp_path: Path) -> None:
         holder.wait(10)
         with WriterLease(tmp_path, "vacuum"):
             pass
+
+
+def test_the_file_names_the_present_holder_only(tmp_path: Path) -> None:
+    with WriterLease(tmp_path / "new folder", "a purpose with many words"):
+        pass
+    with WriterLease(tmp_path / "new folder", "vacuum"):
+        holder = json.loads((tmp_path / "new folder" / "writer.lock").read_text(encoding="utf-8"))
+    assert holder == {"purpose": "vacuum", "host": socket.gethostname(), "pid": os.getpid()}
+
+
+def test_a_refused_holder_leaves_the_lease_and_its_name_alone(tmp_path: Path) -> None:
+    with WriterLease(tmp_path, "ingestion"):
+        for _ in range(2):
+            with pytest.raises(WriterBusyError, match=f'tables below {tmp_path} are being written by .*"ingestion"'):
+                WriterLease(tmp_path, "vacuum").__enter__()
