@@ -5,12 +5,12 @@ from pathlib import Path
 import hypothesis
 import msgspec
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 
 from recommender_assets.ingestion.spark_session import spark_conf
 from recommender_assets.local.broker import LocalBroker
 from recommender_assets.local.jars import resolve_jars
+from recommender_assets.local.topic import create_topic
 from recommender_assets.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parents[1]
@@ -81,12 +81,5 @@ def settings(project_settings: Settings, kafka_bootstrap: str, tmp_path: Path) -
 @pytest.fixture
 def topic(settings: Settings) -> str:
     """The test's own topic, created with the configured number of partitions and broker timestamps."""
-    admin = AdminClient({"bootstrap.servers": settings.streaming.kafka_bootstrap_servers})
-    new = NewTopic(
-        settings.streaming.topic,
-        num_partitions=settings.streaming.partitions,
-        replication_factor=1,
-        config={"message.timestamp.type": "LogAppendTime"},
-    )
-    admin.create_topics([new])[settings.streaming.topic].result(10)
+    create_topic(settings)
     return settings.streaming.topic

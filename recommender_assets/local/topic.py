@@ -1,8 +1,12 @@
+"""The topic of events: created with what the system relies on, and counted."""
+
+import time
+
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from recommender_assets.ingestion.kafka_admin import admin_client
-from recommender_assets.ingestion.topic_position import watermarks
+from recommender_assets.ingestion.topic_position import TopicMissingError, topic_id, watermarks
 from recommender_assets.settings import Settings
 
 _TIMEOUT_S = 30.0
@@ -22,7 +26,22 @@ def create_topic(settings: Settings) -> bool:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
         raise
+    _wait_until_known(settings)
     return True
+
+
+def _wait_until_known(settings: Settings) -> None:
+    """Wait until the broker tells of a topic that it has just created: its metadata follow a little later."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            topic_id(settings.streaming.kafka_bootstrap_servers, settings.streaming.topic)
+        except TopicMissingError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def record_count(settings: Settings) -> int:

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow.compute as pc
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 
 from recommender_assets.definitions import defs
@@ -18,6 +18,7 @@ from recommender_assets.ingestion import sources
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables, read_table
 from recommender_assets.ingestion.topic_position import topic_id
+from recommender_assets.local.topic import create_topic
 from recommender_assets.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
@@ -104,7 +105,7 @@ def test_the_sensor_sees_the_real_topic(settings: Settings, instance: dg.Dagster
             return kafka_offset_sensor.evaluate_tick(context)
 
     def create() -> str:
-        admin.create_topics([NewTopic(streaming.topic, 1, 1)])[streaming.topic].result(10)
+        assert create_topic(settings)
         return topic_id(streaming.kafka_bootstrap_servers, streaming.topic)
 
     assert "does not exist" in tick().skip_message
