@@ -159,8 +159,7 @@ def freshness_through_post(service: Service) -> Summary:
 def freshness_through_kafka(service: Service, streaming: StreamingSettings) -> Summary:
     """From giving an event to a producer to holding the list that knows it, asking again and again."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port)
-    bootstrap = streaming.kafka_bootstrap_servers
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 0})
+    producer = Producer(streaming.producer_properties | {"linger.ms": 0})
     latencies = []
     for number in range(FRESHNESS_ROUNDS, 2 * FRESHNESS_ROUNDS):
         user, event = _event(number)

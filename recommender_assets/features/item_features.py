@@ -4,10 +4,12 @@ import numpy as np
 
 from recommender_assets.features.feature_columns import FeatureTable, Float64s, group_means, group_sums
 from recommender_assets.features.feature_rows import FeatureRows
-
-_RATING_BINS = 5
-_RECENT_DAYS = (30, 365)
-_PSEUDO_RATINGS = 5.0
+from recommender_assets.features.shared_columns import (
+    PSEUDO_RATINGS,
+    oldest_and_newest,
+    rating_bin_shares,
+    recent_counts,
+)
 
 
 def item_features(rows: FeatureRows) -> FeatureTable:
@@ -24,34 +26,25 @@ def item_features(rows: FeatureRows) -> FeatureTable:
 
 def _popularity(rows: FeatureRows) -> dict[str, Float64s]:
     n = rows.n_items
-    oldest, newest = np.zeros(n), np.full(n, rows.age_days.max(initial=0.0))
-    np.maximum.at(oldest, rows.item, rows.age_days)
-    np.minimum.at(newest, rows.item, rows.age_days)
-    columns = {
+    oldest, newest = oldest_and_newest(rows, rows.item, n)
+    return {
         "log_users": np.log1p(group_sums(rows.item, n)),
         "log_days_since_first": np.log1p(oldest),
         "log_days_since_last": np.log1p(newest),
+        **recent_counts("log_users", rows, rows.item, n),
     }
-    for days in _RECENT_DAYS:
-        recent = (rows.age_days <= days).astype(np.float64)
-        columns[f"log_users_{days}_days"] = np.log1p(group_sums(rows.item, n, recent))
-    return columns
 
 
 def _rating_statistics(rows: FeatureRows) -> dict[str, Float64s]:
     rated = rows.rated
     item, rating, n = rows.item[rated], rows.rating[rated].astype(np.float64), rows.n_items
     overall = float(rating.mean()) if len(rating) else 0.0
-    mean = group_means(item, n, rating, pseudo_rows=_PSEUDO_RATINGS, prior=overall)
-    columns = {
+    mean = group_means(item, n, rating, pseudo_rows=PSEUDO_RATINGS, prior=overall)
+    return {
         "mean_rating": mean,
         "deviation_of_rating": np.sqrt(group_means(item, n, np.square(rating - mean[item]))),
+        **rating_bin_shares(rows, item, n, rating),
     }
-    edges = np.linspace(rows.lowest, rows.highest, _RATING_BINS + 1)[1:-1]
-    of_bin = np.digitize(rating, edges, right=True)
-    for index in range(_RATING_BINS):
-        columns[f"share_of_rating_bin_{index + 1}"] = group_means(item, n, (of_bin == index).astype(np.float64))
-    return columns
 
 
 def _audience(rows: FeatureRows) -> dict[str, Float64s]:
@@ -59,7 +52,7 @@ def _audience(rows: FeatureRows) -> dict[str, Float64s]:
     n, rated = rows.n_items, rows.rated
     rating = rows.rating[rated].astype(np.float64)
     overall = float(rating.mean()) if len(rating) else 0.0
-    user_mean = group_means(rows.user[rated], rows.n_users, rating, pseudo_rows=_PSEUDO_RATINGS, prior=overall)
+    user_mean = group_means(rows.user[rated], rows.n_users, rating, pseudo_rows=PSEUDO_RATINGS, prior=overall)
     activity = np.log1p(group_sums(rows.user, rows.n_users))
     columns = {
         "mean_log_activity_of_users": group_means(rows.item, n, activity[rows.user]),
@@ -68,7 +61,7 @@ def _audience(rows: FeatureRows) -> dict[str, Float64s]:
     for position, name in enumerate(rows.category_names):
         share = group_means(rows.user, rows.n_users, rows.is_of_category[rows.item, position])
         columns[f"users_share_of_{name}"] = group_means(
-            rows.item, n, share[rows.user], pseudo_rows=_PSEUDO_RATINGS, prior=float(share.mean())
+            rows.item, n, share[rows.user], pseudo_rows=PSEUDO_RATINGS, prior=float(share.mean())
         )
     return columns
 

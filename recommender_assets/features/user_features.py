@@ -4,11 +4,14 @@ import numpy as np
 
 from recommender_assets.features.feature_columns import FeatureTable, Float64s, group_means, group_sums
 from recommender_assets.features.feature_rows import FeatureRows
+from recommender_assets.features.shared_columns import (
+    PSEUDO_RATINGS,
+    oldest_and_newest,
+    rating_bin_shares,
+    recent_counts,
+)
 
-_RATING_BINS = 5
-_RECENT_DAYS = (30, 365)
 _FIRST_DECADE, _LAST_DECADE = 1960, 2010
-_PSEUDO_RATINGS = 5.0
 
 
 def user_features(rows: FeatureRows) -> FeatureTable:
@@ -24,38 +27,29 @@ def user_features(rows: FeatureRows) -> FeatureTable:
 
 def _activity(rows: FeatureRows) -> dict[str, Float64s]:
     n = rows.n_users
-    oldest, newest = np.zeros(n), np.full(n, rows.age_days.max(initial=0.0))
-    np.maximum.at(oldest, rows.user, rows.age_days)
-    np.minimum.at(newest, rows.user, rows.age_days)
-    columns = {
+    oldest, newest = oldest_and_newest(rows, rows.user, n)
+    return {
         "log_interactions": np.log1p(group_sums(rows.user, n)),
         "log_days_since_first": np.log1p(oldest),
         "log_days_since_last": np.log1p(newest),
         "log_days_active": np.log1p(np.maximum(oldest - newest, 0.0)),
+        **recent_counts("log_interactions", rows, rows.user, n),
     }
-    for days in _RECENT_DAYS:
-        recent = (rows.age_days <= days).astype(np.float64)
-        columns[f"log_interactions_{days}_days"] = np.log1p(group_sums(rows.user, n, recent))
-    return columns
 
 
 def _rating_statistics(rows: FeatureRows) -> dict[str, Float64s]:
     rated = rows.rated
     user, rating, n = rows.user[rated], rows.rating[rated].astype(np.float64), rows.n_users
     overall = float(rating.mean()) if len(rating) else 0.0
-    mean = group_means(user, n, rating, pseudo_rows=_PSEUDO_RATINGS, prior=overall)
-    item_mean = group_means(rows.item[rated], rows.n_items, rating, pseudo_rows=_PSEUDO_RATINGS, prior=overall)
-    columns = {
+    mean = group_means(user, n, rating, pseudo_rows=PSEUDO_RATINGS, prior=overall)
+    item_mean = group_means(rows.item[rated], rows.n_items, rating, pseudo_rows=PSEUDO_RATINGS, prior=overall)
+    return {
         "mean_rating": mean,
         "deviation_of_rating": np.sqrt(group_means(user, n, np.square(rating - mean[user]))),
         "mean_rating_of_rated_items": group_means(user, n, item_mean[rows.item[rated]], prior=overall),
         "mean_offset_to_item": group_means(user, n, rating - item_mean[rows.item[rated]]),
+        **rating_bin_shares(rows, user, n, rating),
     }
-    edges = np.linspace(rows.lowest, rows.highest, _RATING_BINS + 1)[1:-1]
-    of_bin = np.digitize(rating, edges, right=True)
-    for index in range(_RATING_BINS):
-        columns[f"share_of_rating_bin_{index + 1}"] = group_means(user, n, (of_bin == index).astype(np.float64))
-    return columns
 
 
 def _taste(rows: FeatureRows) -> dict[str, Float64s]:
@@ -84,7 +78,7 @@ def _categories(rows: FeatureRows) -> dict[str, Float64s]:
     n, rated = rows.n_users, rows.rated
     rating = rows.rating[rated].astype(np.float64)
     overall = float(rating.mean()) if len(rating) else 0.0
-    mean = group_means(rows.user[rated], n, rating, pseudo_rows=_PSEUDO_RATINGS, prior=overall)
+    mean = group_means(rows.user[rated], n, rating, pseudo_rows=PSEUDO_RATINGS, prior=overall)
     columns = {}
     for position, name in enumerate(rows.category_names):
         inside = rows.is_of_category[rows.item, position]
@@ -92,6 +86,6 @@ def _categories(rows: FeatureRows) -> dict[str, Float64s]:
         columns[f"log_interactions_in_{name}"] = np.log1p(group_sums(rows.user, n, inside))
         here = inside[rated] > 0
         columns[f"mean_rating_in_{name}"] = group_means(
-            rows.user[rated][here], n, rating[here], pseudo_rows=_PSEUDO_RATINGS, prior=mean
+            rows.user[rated][here], n, rating[here], pseudo_rows=PSEUDO_RATINGS, prior=mean
         )
     return columns
