@@ -18,7 +18,27 @@ _N_CODES = len(TYPE_CODES)
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class RowsByUser:
+    """Rows in the order of their users (CSR): `indptr` (n_users + 1,) int64 says where each user's rows start."""
+
+    indptr: NDArray[np.int64]
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, those without rows included."""
+        return len(self.indptr) - 1
+
+    def rows_of(self, user: int) -> slice:
+        """Rows of one user."""
+        return slice(int(self.indptr[user]), int(self.indptr[user + 1]))
+
+    def user_of_row(self) -> NDArray[np.int32]:
+        """(n,) int32 user index of every row."""
+        return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.indptr))
+
+
+@dataclass(frozen=True, eq=False)
+class History(RowsByUser):
     """The latest event of each (user, item, event type), CSR by user, sorted by (user, item, event type).
 
     Attributes:
@@ -30,29 +50,15 @@ class History:
         event_key: (n,) int64, breaks ties between equal time stamps.
     """
 
-    indptr: NDArray[np.int64]
     item: NDArray[np.int32]
     event_type: NDArray[np.int8]
     rating: NDArray[np.float32]
     timestamp_us: NDArray[np.int64]
     event_key: NDArray[np.int64]
 
-    @property
-    def n_users(self) -> int:
-        """Number of users, those without rows included."""
-        return len(self.indptr) - 1
-
-    def rows_of(self, user: int) -> slice:
-        """Rows of one user."""
-        return slice(int(self.indptr[user]), int(self.indptr[user + 1]))
-
-    def user_of_row(self) -> NDArray[np.int32]:
-        """(n,) int32 user index of every row."""
-        return _users_of_rows(self.indptr)
-
 
 @dataclass(frozen=True, eq=False)
-class Observations:
+class Observations(RowsByUser):
     """The (user, item) pairs that stand, CSR by user, sorted by item within a user.
 
     Attributes:
@@ -62,23 +68,9 @@ class Observations:
         strength: (n,) float32 greater than 0, the greatest weight among the pair's event types.
     """
 
-    indptr: NDArray[np.int64]
     item: NDArray[np.int32]
     rating: NDArray[np.float32]
     strength: NDArray[np.float32]
-
-    @property
-    def n_users(self) -> int:
-        """Number of users, those without rows included."""
-        return len(self.indptr) - 1
-
-    def rows_of(self, user: int) -> slice:
-        """Rows of one user."""
-        return slice(int(self.indptr[user]), int(self.indptr[user + 1]))
-
-    def user_of_row(self) -> NDArray[np.int32]:
-        """(n,) int32 user index of every row."""
-        return _users_of_rows(self.indptr)
 
     def select(self, mask: NDArray[np.bool_]) -> "Observations":
         """Only the rows where `mask` (n,) is true; users keep their indices."""
@@ -186,10 +178,6 @@ def _strengths(history: History, weights: EventWeights, scale: RatingScale) -> N
     )
     strength[rated] = weights.lowest_rating + share * (weights.rating - weights.lowest_rating)
     return strength
-
-
-def _users_of_rows(indptr: NDArray[np.int64]) -> NDArray[np.int32]:
-    return np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
 
 
 def _require_range(name: str, values: NDArray[np.integer], end: int) -> None:
