@@ -75,6 +75,7 @@ def synthetic_model(seed: int = 0) -> FactorModel:
             user_bias=rng.normal(scale=0.3, size=N_USERS).astype(np.float32),
             user_factors=factors(N_USERS),
             prior=np.zeros(FACTORS, dtype=np.float32),
+            implicit_factors=np.empty((0, FACTORS), dtype=np.float32),
             regularization=5.0,
             bias_regularization=3.0,
             has_user_bias=True,

@@ -160,8 +160,7 @@ class Snapshot:
             ranking, rating = model.ranking.user_factors[index], model.rating.user_factors[index]
             bias = float(model.rating.user_bias[index])
             return UserState(version, "personalized", ranking, rating, bias, seen, unknown_items, as_of)
-        rated = ~np.isnan(observed.ratings)
-        solved_rating, bias = fold_in_rating(model.rating, seen[rated], observed.ratings[rated])
+        solved_rating, bias = fold_in_rating(model.rating, seen, observed.ratings)
         ranking = fold_in_ranking(model.ranking, seen, observed.strengths).astype(np.float32)
         rating = solved_rating.astype(np.float32)
         return UserState(version, "folded_in", ranking, rating, bias, seen, unknown_items, as_of)

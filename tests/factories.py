@@ -99,8 +99,7 @@ def make_model(  # noqa: PLR0917 (all optional)
     for user in range(n_users):
         rows = observations.rows_of(user)
         items, stars = observations.item[rows], observations.rating[rows]
-        rated = np.isfinite(stars)
-        rating.user_factors[user], rating.user_bias[user] = fold_in_rating(rating, items[rated], stars[rated])
+        rating.user_factors[user], rating.user_bias[user] = fold_in_rating(rating, items, stars)
         ranking.user_factors[user] = fold_in_ranking(ranking, items, observations.strength[rows])
     return FactorModel(
         manifest=Manifest(
@@ -140,6 +139,7 @@ def _rating_head(
     random: np.random.Generator, n_users: int, n_items: int, factors: int, *, non_negative: bool
 ) -> RatingHead:
     item_bias = np.zeros(n_items) if non_negative else random.normal(scale=0.3, size=n_items)
+    implicit_factors = _factors(random, (0 if non_negative else n_items, factors), non_negative=non_negative)
     return RatingHead(
         global_mean=0.0 if non_negative else 3.5,
         item_bias=item_bias.astype(np.float32),
@@ -147,6 +147,7 @@ def _rating_head(
         user_bias=np.zeros(n_users, np.float32),
         user_factors=np.zeros((n_users, factors), np.float32),
         prior=np.full(factors, 0.5 if non_negative else 0.0, np.float32),
+        implicit_factors=implicit_factors,
         regularization=2.0,
         bias_regularization=3.0,
         has_user_bias=not non_negative,

@@ -31,7 +31,7 @@ def solve_rows(
         rows: n_rows problems; `column` refers to rows of `factors`.
         factors: (n_columns, k).
         penalty: (k,) greater than 0.
-        prior: (k,).
+        prior: (k,) for all rows, or (n_rows, k).
         gram: (k, k), None for zeros.
         non_negative: whether x >= 0 is required.
 
@@ -47,7 +47,7 @@ def solve_rows(
         writable(rows.weight),
         writable(factors),
         penalty,
-        prior,
+        np.atleast_2d(prior),
         np.zeros((k, k)) if gram is None else writable(gram),
         non_negative,
         solutions,
@@ -77,7 +77,7 @@ def _solve_rows(
     for row in range(indptr.size - 1):
         a[:] = gram
         for f in range(k):
-            b[f] = penalty[f] * prior[f]
+            b[f] = penalty[f] * prior[min(row, prior.shape[0] - 1), f]
             a[f, f] += penalty[f]
         for j in range(indptr[row], indptr[row + 1]):
             _add_observation(factors[column[j]], target[j], weight[j], a, b)

@@ -63,6 +63,7 @@ def fit_rating_nmf(
         user_bias=np.zeros(rows.n_rows, dtype=np.float32),
         user_factors=user_factors,
         prior=pull * user_factors[ratings_of_user > 0].mean(axis=0),
+        implicit_factors=np.empty((0, k), dtype=np.float32),
         regularization=penalty,
         bias_regularization=0.0,
         has_user_bias=False,

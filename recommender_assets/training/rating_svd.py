@@ -71,6 +71,7 @@ def fit_rating_svd(
         user_bias=user_bias,
         user_factors=user_factors,
         prior=np.zeros(settings.factors, dtype=np.float32),
+        implicit_factors=np.empty((0, settings.factors), dtype=np.float32),
         regularization=settings.user_regularization,
         bias_regularization=settings.user_bias_regularization,
         has_user_bias=True,

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.training.exact_solver import solve_rows
+from recommender_assets.training.implicit_term import implicit_terms
 from recommender_assets.training.rows import Rows, rating_rows, strength_rows
 from recommender_serving.engine.factor_model import RankingHead, RatingHead
 from recommender_serving.engine.history import Observations
@@ -12,7 +13,7 @@ from recommender_serving.engine.history import Observations
 def solve_rating_users(head: RatingHead, observations: Observations) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Factors (n_users, k) and biases (n_users,) of the users of `observations`; rows without a rating do not count.
 
-    A user without any rating gets the prior and no bias.
+    A user without any rating gets the prior (with the implicit term, if the head has one) and no bias.
     """
     rated = rating_rows(observations)
     k = head.item_factors.shape[1]
@@ -20,8 +21,10 @@ def solve_rating_users(head: RatingHead, observations: Observations) -> tuple[ND
     factors[:, :k] = head.item_factors
     target = rated.target - np.float32(head.global_mean) - head.item_bias[rated.column]
     penalty = np.full(factors.shape[1], float(head.regularization))
-    prior = np.zeros(factors.shape[1])
-    prior[:k] = head.prior
+    prior = np.zeros((observations.n_users if len(head.implicit_factors) else 1, factors.shape[1]))
+    prior[:, :k] = head.prior
+    if len(head.implicit_factors):
+        prior[:, :k] += implicit_terms(head.implicit_factors, observations)
     if head.has_user_bias:
         penalty[k] = head.bias_regularization
     rows = Rows(rated.indptr, rated.column, target, rated.weight)

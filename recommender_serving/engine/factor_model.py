@@ -38,6 +38,10 @@ _MANIFEST_DIGEST = "manifest.sha256"
 class RatingHead:
     """Predicts stars: global_mean + user_bias[u] + item_bias[i] + user_factors[u] . item_factors[i].
 
+    With the implicit term of SVD++ (Koren 2008, "Factorization meets the neighborhood") a user's solution is drawn
+    towards prior + |N|^-1/2 sum of implicit_factors[j] over the user's items N, rated or not; `user_factors` contains
+    that sum.
+
     Attributes:
         global_mean: stars; 0 for nmf.
         item_bias: (n_items,) float32; zeros for nmf.
@@ -45,6 +49,7 @@ class RatingHead:
         user_bias: (n_users,) float32; zeros unless `has_user_bias`.
         user_factors: (n_users, k) float32.
         prior: (k,) float32, towards which a user's solution is drawn.
+        implicit_factors: (n_items, k) float32, or (0, k) for a head without the implicit term.
         regularization: penalty on |x - prior|^2, greater than 0.
         bias_regularization: penalty on the squared user bias, greater than 0 if `has_user_bias`.
         has_user_bias: whether a user has a bias.
@@ -57,6 +62,7 @@ class RatingHead:
     user_bias: NDArray[np.float32]
     user_factors: NDArray[np.float32]
     prior: NDArray[np.float32]
+    implicit_factors: NDArray[np.float32]
     regularization: float
     bias_regularization: float
     has_user_bias: bool

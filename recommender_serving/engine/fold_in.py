@@ -50,22 +50,33 @@ def solve_user(
 def fold_in_rating(
     head: RatingHead, items: NDArray[np.integer], ratings: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], float]:
-    """Vector and bias of a user who gave `ratings` (m,) to `items` (m,); without ratings the prior and 0.
+    """Vector and bias of a user who gave `ratings` (m,) to `items` (m,); without any item the prior and 0.
 
+    A rating of NaN is an item that the user has observed without rating it: it counts in the implicit term alone.
     A head with user biases solves for the bias together with the vector, as one more factor that is 1 for every
     item, with a penalty of its own and a prior of 0.
     """
     k = head.item_factors.shape[1]
-    factors = np.ones((len(items), k + head.has_user_bias))
-    factors[:, :k] = head.item_factors[items]
-    targets = np.asarray(ratings, dtype=np.float64) - head.global_mean - head.item_bias[items]
+    rated = ~np.isnan(ratings)
+    items_rated = items[rated]
+    factors = np.ones((len(items_rated), k + head.has_user_bias))
+    factors[:, :k] = head.item_factors[items_rated]
+    targets = np.asarray(ratings[rated], dtype=np.float64) - head.global_mean - head.item_bias[items_rated]
     penalty = np.full(factors.shape[1], head.regularization)
     prior = np.zeros(factors.shape[1])
-    prior[:k] = head.prior
+    prior[:k] = head.prior + _implicit_term(head, items)
     if head.has_user_bias:
         penalty[k] = head.bias_regularization
-    x = solve_user(factors, targets, np.ones(len(items)), penalty, prior, gram=None, non_negative=head.non_negative)
+    weights = np.ones(len(items_rated))
+    x = solve_user(factors, targets, weights, penalty, prior, gram=None, non_negative=head.non_negative)
     return x[:k], float(x[k]) if head.has_user_bias else 0.0
+
+
+def _implicit_term(head: RatingHead, items: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(k,) |N|^-1/2 sum of the implicit factors of the observed items N."""
+    if not len(items) or not len(head.implicit_factors):
+        return np.zeros(head.item_factors.shape[1])
+    return np.asarray(head.implicit_factors[items].sum(axis=0, dtype=np.float64) / np.sqrt(len(items)))
 
 
 def fold_in_ranking(

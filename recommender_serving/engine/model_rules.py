@@ -20,6 +20,7 @@ LAYOUT: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "rating_user_bias": (np.float32, ("users",)),
     "rating_user_factors": (np.float32, ("users", "rating_factors")),
     "rating_prior": (np.float32, ("rating_factors",)),
+    "rating_implicit_factors": (np.float32, ("implicit_items", "rating_factors")),  # all items or none
     "ranking_item_factors": (np.float32, ("items", "ranking_factors")),
     "ranking_user_factors": (np.float32, ("users", "ranking_factors")),
     "ranking_prior": (np.float32, ("ranking_factors",)),
@@ -58,6 +59,7 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]], non_negative_heads: frozens
         ModelRuleError: naming the first array that breaks a rule.
     """
     lengths = _check_shapes(arrays)
+    _check_implicit_factors(lengths, non_negative="rating" in non_negative_heads)
     for name, (dtype, _) in LAYOUT.items():
         if dtype is np.float32 and name != "history_rating":
             _require(name, _all(arrays[name], np.isfinite), "holds a number that is not finite")
@@ -87,6 +89,12 @@ def _check_shapes(arrays: Mapping[str, NDArray[Any]]) -> dict[str, int]:
                 name, length == expected and length >= 0, f"has shape {array.shape}, expected {symbol} = {expected}"
             )
     return lengths
+
+
+def _check_implicit_factors(lengths: Mapping[str, int], *, non_negative: bool) -> None:
+    rows, items = lengths["implicit_items"], lengths["items"]
+    _require("rating_implicit_factors", rows in {0, items}, f"has {rows} rows, expected 0 or items = {items}")
+    _require("rating_implicit_factors", not (rows and non_negative), "must be empty in a non-negative head")
 
 
 def _check_history(arrays: Mapping[str, NDArray[Any]], n_items: int) -> None:

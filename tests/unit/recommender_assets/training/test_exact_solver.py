@@ -23,7 +23,13 @@ def problems(draw):
     half = random.normal(size=(k, k))
     gram = half @ half.T if draw(st.booleans()) else None
     factors = random.normal(size=(n_columns, k)).astype(np.float32)
-    return rows, factors, random.uniform(0.05, 3.0, k), random.normal(size=k), gram
+    return (
+        rows,
+        factors,
+        random.uniform(0.05, 3.0, k),
+        random.normal(size=(draw(st.sampled_from([1, len(counts)])), k)),
+        gram,
+    )
 
 
 @settings(deadline=None)
@@ -40,7 +46,7 @@ def test_every_row_equals_the_solution_of_the_service(problem, non_negative):
             rows.target[entries],
             rows.weight[entries],
             penalty,
-            prior,
+            prior[min(row, len(prior) - 1)],
             gram=gram,
             non_negative=non_negative,
         )

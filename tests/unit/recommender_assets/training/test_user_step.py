@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,45 @@ def test_users_of_the_rating_head_equal_the_service(heads):
         x, b = fold_in_rating(heads.rating, observations.item[rows], observations.rating[rows])
         np.testing.assert_allclose(factors[user], x, atol=1e-6)
         assert bias[user] == pytest.approx(b, abs=1e-6)
+
+
+def with_implicit_term(head):
+    random = np.random.default_rng(0)
+    return replace(head, implicit_factors=random.normal(scale=0.1, size=head.item_factors.shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("share_unrated", [0.0, 0.3])
+def test_users_with_an_implicit_term_equal_the_service(heads, share_unrated):
+    if heads.rating.non_negative:
+        pytest.skip("only svd has the term")
+    observations = movielens_matrix().observations
+    unrated = np.random.default_rng(1).random(len(observations.item)) < share_unrated
+    ratings = np.where(unrated, np.float32(np.nan), observations.rating)
+    observations = replace(observations, rating=ratings)
+    head = with_implicit_term(heads.rating)
+
+    factors, bias = solve_rating_users(head, observations)
+
+    for user in range(0, observations.n_users, 97):
+        rows = observations.rows_of(user)
+        x, b = fold_in_rating(head, observations.item[rows], ratings[rows])
+        np.testing.assert_allclose(factors[user], x, atol=1e-5)
+        assert bias[user] == pytest.approx(b, abs=1e-5)
+
+
+def test_a_user_who_only_looked_is_drawn_to_the_implicit_term(heads):
+    if heads.rating.non_negative:
+        pytest.skip("only svd has the term")
+    observations = movielens_matrix().observations
+    observations = replace(observations, rating=np.full(len(observations.item), np.nan, dtype=np.float32))
+    head = with_implicit_term(heads.rating)
+
+    factors, bias = solve_rating_users(head, observations)
+
+    items = observations.item[observations.rows_of(5)]
+    expected = head.prior + head.implicit_factors[items].sum(axis=0) / np.sqrt(len(items))
+    np.testing.assert_allclose(factors[5], expected, atol=1e-5)
+    assert not bias.any()
 
 
 def test_users_of_the_ranking_head_equal_the_service(heads):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,7 +34,8 @@ def test_the_gradient_of_the_rating_loss_is_zero(seed: int, m: int) -> None:
     x, bias = fold_in_rating(head, items, ratings)
     y = head.item_factors[items].astype(np.float64)
     error = head.global_mean + bias + head.item_bias[items].astype(np.float64) + y @ x - ratings
-    assert y.T @ error + head.regularization * (x - head.prior) == pytest.approx(np.zeros(len(x)), abs=1e-9)
+    implicit = head.implicit_factors[items].astype(np.float64).sum(axis=0) / np.sqrt(max(m, 1))
+    assert y.T @ error + head.regularization * (x - head.prior - implicit) == pytest.approx(np.zeros(len(x)), abs=1e-9)
     assert error.sum() + head.bias_regularization * bias == pytest.approx(0.0, abs=1e-9)
 
 
@@ -57,6 +60,32 @@ def test_a_user_without_ratings_is_the_prior(algorithm: str) -> None:
     x, bias = fold_in_rating(head, NONE, np.empty(0, dtype=np.float32))
     assert x == pytest.approx(head.prior)
     assert bias == 0.0
+
+
+def test_items_without_a_rating_count_in_the_implicit_term_alone() -> None:
+    head = make_model("svd").rating
+    ratings = np.full(3, np.nan)
+    x, bias = fold_in_rating(head, np.array([1, 4, 7]), ratings)
+    assert x == pytest.approx(head.implicit_factors[[1, 4, 7]].astype(np.float64).sum(axis=0) / np.sqrt(3))
+    assert bias == 0.0
+
+
+def test_a_head_without_implicit_factors_ignores_items_without_a_rating() -> None:
+    head = replace(make_model("svd").rating, implicit_factors=np.empty((0, 4), dtype=np.float32))
+    x, bias = fold_in_rating(head, np.array([0, 3, 5]), np.array([5.0, np.nan, 1.0]))
+    expected, expected_bias = fold_in_rating(head, np.array([0, 5]), np.array([5.0, 1.0]))
+    assert x.tolist() == expected.tolist()
+    assert bias == expected_bias
+
+
+@given(st.permutations(range(8)))
+def test_the_order_of_events_does_not_matter_to_the_implicit_term(order: list[int]) -> None:
+    head = make_model("svd").rating
+    items = np.arange(8)
+    ratings = np.where(items % 3 > 0, (items + 1) / 2, np.nan)
+    assert fold_in_rating(head, items[order], ratings[order])[0] == pytest.approx(
+        fold_in_rating(head, items, ratings)[0], abs=1e-10
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["svd", "nmf"])
@@ -89,3 +118,6 @@ def test_a_folded_in_user_equals_the_stored_one(algorithm: str) -> None:
         rows = observations.rows_of(user)
         x = fold_in_ranking(model.ranking, observations.item[rows], observations.strength[rows])
         assert x == pytest.approx(model.ranking.user_factors[user], abs=1e-6)
+        x, bias = fold_in_rating(model.rating, observations.item[rows], observations.rating[rows])
+        assert x == pytest.approx(model.rating.user_factors[user], abs=1e-5)
+        assert bias == pytest.approx(model.rating.user_bias[user], abs=1e-5)

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recommender_serving.engine.factor_model import _arrays_of
-from recommender_serving.engine.model_rules import LAYOUT, ModelRuleError, check_arrays
+from recommender_serving.engine.model_rules import _NON_NEGATIVE_IF, LAYOUT, ModelRuleError, check_arrays
 from tests.factories import make_model
 
 Arrays = dict[str, NDArray[Any]]
@@ -87,12 +87,32 @@ def test_a_broken_rule_is_named(change: Callable[[Arrays], None], message: str) 
         check_arrays(arrays, frozenset())
 
 
-@pytest.mark.parametrize("name", [name for name in LAYOUT if "factors" in name or "prior" in name])
+@pytest.mark.parametrize("name", [*_NON_NEGATIVE_IF["rating"], *_NON_NEGATIVE_IF["ranking"]])
 def test_non_negative_heads_hold_no_negative_number(name: str) -> None:
     arrays = arrays_of("nmf")
     arrays[name].flat[-1] = -1e-6
     check_arrays(arrays, BOTH - {name.split("_", maxsplit=1)[0]})
     with pytest.raises(ModelRuleError, match=f"{name}: holds a negative number in a non-negative head"):
+        check_arrays(arrays, BOTH)
+
+
+def test_implicit_factors_are_for_all_items_or_for_none() -> None:
+    arrays = arrays_of("svd")
+    whole = arrays["rating_implicit_factors"]
+    arrays["rating_implicit_factors"] = whole[:0]
+    check_arrays(arrays, frozenset())
+    arrays["rating_implicit_factors"] = whole[:-1]
+    with pytest.raises(ModelRuleError, match="rating_implicit_factors: has 11 rows, expected 0 or items = 12"):
+        check_arrays(arrays, frozenset())
+    arrays["rating_implicit_factors"] = whole[:, :-1]
+    with pytest.raises(ModelRuleError, match=r"rating_implicit_factors: has shape \(12, 3\)"):
+        check_arrays(arrays, frozenset())
+
+
+def test_a_non_negative_head_has_no_implicit_factors() -> None:
+    arrays = arrays_of("nmf")
+    arrays["rating_implicit_factors"] = np.zeros((12, 4), dtype=np.float32)
+    with pytest.raises(ModelRuleError, match="rating_implicit_factors: must be empty in a non-negative head"):
         check_arrays(arrays, BOTH)
 
 
