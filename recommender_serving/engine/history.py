@@ -135,14 +135,10 @@ def observe(history: History, weights: EventWeights, scale: RatingScale) -> Obse
     Strength of a pair = the greatest weight among its types; a rating's weight grows linearly from
     `weights.lowest_rating` at `scale.min` to `weights.rating` at `scale.max`.
     """
-    n = len(history.item)
-    user = history.user_of_row()
-    first = np.ones(n, dtype=bool)
-    first[1:] = (history.item[1:] != history.item[:-1]) | (user[1:] != user[:-1])
-    starts = np.flatnonzero(first)
-    if not n:
+    if not len(history.item):
         return Observations(history.indptr, history.item, history.rating, np.empty(0, np.float32))
-    stands = _rows_that_stand(history, starts)
+    user, starts = history.user_of_row(), _pair_starts(history)
+    stands = rows_that_stand(history)
     strength = np.where(stands, _strengths(history, weights, scale), 0.0)
     pair_strength = np.maximum.reduceat(strength, starts)
     pair_rating = np.where(stands[starts], history.rating[starts], np.float32(np.nan))
@@ -156,9 +152,12 @@ def observe(history: History, weights: EventWeights, scale: RatingScale) -> Obse
     )
 
 
-def _rows_that_stand(history: History, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows that are no tombstone and later than their pair's tombstone, the last row of its pair."""
+def rows_that_stand(history: History) -> NDArray[np.bool_]:
+    """(n,) true for rows that are no tombstone and later than their pair's tombstone, the last row of its pair."""
     stands: NDArray[np.bool_] = history.event_type != REMOVE
+    if not len(stands):
+        return stands
+    starts = _pair_starts(history)
     lasts = np.append(starts[1:], len(history.item)) - 1
     removed = ~stands[lasts]
     if removed.any():
@@ -167,6 +166,14 @@ def _rows_that_stand(history: History, starts: NDArray[np.int64]) -> NDArray[np.
         later = (time > time[tombstone]) | ((time == time[tombstone]) & (key > key[tombstone]))
         stands &= later | ~np.repeat(removed, lasts - starts + 1)
     return stands
+
+
+def _pair_starts(history: History) -> NDArray[np.int64]:
+    """First row of every (user, item) pair."""
+    user, item = history.user_of_row(), history.item
+    first = np.ones(len(item), dtype=bool)
+    first[1:] = (item[1:] != item[:-1]) | (user[1:] != user[:-1])
+    return np.flatnonzero(first)
 
 
 def _strengths(history: History, weights: EventWeights, scale: RatingScale) -> NDArray[np.float64]:
