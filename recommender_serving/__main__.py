@@ -6,8 +6,12 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import get_args
 
+from recommender_serving.access.keys import describe_new_key
+from recommender_serving.access.scopes import Scope
 from recommender_serving.engine.config import ApiSettings, ConfigError
+from recommender_serving.logs import configure_logs
 from recommender_serving.settings import Settings, load_settings
 
 _DESCRIPTION = """\
@@ -34,10 +38,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--config", type=Path, help="configuration file (default: $RECOMMENDER_CONFIG, else config.yaml)"
     )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    make_key = commands.add_parser("new-key", help="make an API key and print it with the entry for config.yaml")
+    make_key.add_argument("--name", required=True, help="who is going to use it")
+    make_key.add_argument(
+        "--scopes", nargs="+", choices=get_args(Scope), default=["read"], help="what it may do (default: read)"
+    )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if options.command == "new-key":
+        sys.stdout.write(describe_new_key(options.name, options.scopes))
+        return 0
     try:
         settings = load_settings(options.config)
+        configure_logs(settings.logging)
         listener = listen(settings.api)
     except (ConfigError, PortTakenError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -83,6 +96,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         lifespan="on",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the peer's own address decides what it may do
         log_config=None,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )

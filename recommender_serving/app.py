@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from recommender_serving.access.gate import RequestGate
 from recommender_serving.api.events import events_route
 from recommender_serving.api.health import health_routes
 from recommender_serving.api.items import popular_items_route
@@ -84,7 +85,8 @@ def create_app(
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         ),
     )
-    app.asgi_handler = RequestTimer(EncodedPath(app.asgi_handler), metrics)
+    gate = RequestGate(app.asgi_handler, settings.access, settings.logging)
+    app.asgi_handler = RequestTimer(EncodedPath(gate), metrics)
     return app
 
 

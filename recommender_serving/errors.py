@@ -1,6 +1,7 @@
 """Every error of the service as `application/problem+json` (RFC 9457) with a stable `code`."""
 
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,17 +11,20 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Send
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 logger = logging.getLogger(__name__)
 
-_CODES = {
-    400: "invalid_request",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
+_FRAMEWORK_CODES = {
+    400: ("invalid_request", "A parameter or the body breaks a rule; `errors` names each one."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "The address does not take this method; `Allow` names those it takes."),
+    413: ("body_too_large", "The body is larger than `api.max_body_bytes`."),
+    500: ("internal_error", "The service failed to answer; its log has the details under the request id."),
 }
+_OTHER_CODE = "http_error"
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +38,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceError(HTTPException):
-    """An error of this service with a code of its own.
+    """An error of this service with a code of its own; the first line of a subclass's docstring documents the code.
 
     Attributes:
         code: Stable code that clients may compare with.
@@ -71,6 +75,43 @@ class EventsRejectedError(ServiceError):
     code = "events_rejected"
 
 
+class UnauthenticatedError(ServiceError):
+    """The call needs an API key, and none or an unknown one was sent."""
+
+    status_code = 401
+    code = "unauthenticated"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class ForbiddenError(ServiceError):
+    """The key lacks the scope that the call needs; or there are no keys, and a writing call came from elsewhere."""
+
+    status_code = 403
+    code = "forbidden"
+
+
+class RateLimitedError(ServiceError):
+    """The caller has sent too many requests; `Retry-After` says when to go on."""
+
+    status_code = 429
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after_seconds: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(math.ceil(retry_after_seconds))})
+
+
+class OverloadedError(ServiceError):
+    """More requests arrive than the replica can answer in time; `Retry-After` says when to try again."""
+
+    status_code = 503
+    code = "overloaded"
+
+    def __init__(self, detail: str, *, retry_after_seconds: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(math.ceil(retry_after_seconds))})
+
+
 class NotReadyError(ServiceError):
     """There is no champion to answer with, or it is still being brought up to date."""
 
@@ -98,25 +139,42 @@ def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+def problem_codes() -> dict[str, tuple[int, str]]:
+    """Every code that an answer may carry -> its status and meaning, ordered by status."""
+    codes = {code: (status, meaning) for status, (code, meaning) in _FRAMEWORK_CODES.items()}
+    for error in ServiceError.__subclasses__():
+        codes[error.code] = (error.status_code, (error.__doc__ or "").partition("\n")[0])
+    return dict(sorted(codes.items(), key=lambda entry: (entry[1][0], entry[0])))
+
+
 def http_problem(_: Request[Any, Any, State], error: HTTPException) -> Response[bytes]:
     """Answer an error that was raised on purpose, by a route or by Litestar."""
-    status = error.status_code
-    code = error.code if isinstance(error, ServiceError) else _CODES.get(status, f"http_{status}")
-    extensions = dict(error.extensions) if isinstance(error, ServiceError) else {}
-    if isinstance(error.extra, list):
-        extensions["errors"] = error.extra
-    return _response(status, code, error.detail or HTTPStatus(status).phrase, extensions, error.headers)
+    body = _problem_body(error)
+    headers = dict(error.headers or {})
+    return Response(body, status_code=error.status_code, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
 
 
 def unexpected_problem(request: Request[Any, Any, State], error: Exception) -> Response[bytes]:
     """Answer a programming error: the log gets the traceback, the caller only the fact."""
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _response(500, "internal_error", "The service failed to answer; its log has the details.", {}, None)
+    logger.error("%s %s failed", request.method, request.scope.get("path_template"), exc_info=error)
+    return http_problem(request, HTTPException(detail="The service failed to answer; its log has the details."))
 
 
-def _response(
-    status: int, code: str, detail: str, extensions: Mapping[str, object], headers: Mapping[str, str] | None
-) -> Response[bytes]:
-    problem = ProblemDetails(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail)
-    body = msgspec.json.encode({**msgspec.structs.asdict(problem), **extensions})
-    return Response(body, status_code=status, media_type=PROBLEM_MEDIA_TYPE, headers=dict(headers or {}))
+async def send_problem(error: ServiceError, send: Send) -> None:
+    """Answer an error outside of any route."""
+    body = _problem_body(error)
+    headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    headers += [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": error.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _problem_body(error: HTTPException) -> bytes:
+    status = error.status_code
+    code = error.code if isinstance(error, ServiceError) else _FRAMEWORK_CODES.get(status, (_OTHER_CODE, ""))[0]
+    extensions = dict(error.extensions) if isinstance(error, ServiceError) else {}
+    if isinstance(error.extra, list):
+        extensions["errors"] = error.extra
+    title = HTTPStatus(status).phrase
+    problem = ProblemDetails(title=title, status=status, code=code, detail=error.detail or title)
+    return msgspec.json.encode({**msgspec.structs.asdict(problem), **extensions})

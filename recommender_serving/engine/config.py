@@ -15,12 +15,14 @@ T = TypeVar("T")
 
 SECTIONS: frozenset[str] = frozenset(
     {
+        "access",
         "api",
         "champion",
         "dagster",
         "events",
         "features",
         "history",
+        "logging",
         "mlflow",
         "models",
         "promotion",

@@ -14,12 +14,13 @@ import msgspec
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from recommender_serving.app import create_app
 from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
 from recommender_serving.engine.config import ApiSettings, StorageSettings
 from recommender_serving.engine.factor_model import FactorModel, write_model
-from recommender_serving.settings import ChampionSettings, Settings
+from recommender_serving.settings import AccessSettings, ChampionSettings, LogSettings, Settings
 from tests.unit.recommender_serving.memory_topic import MemoryTopic
 
 Client = AsyncTestClient[Litestar]
@@ -32,6 +33,9 @@ class Service:
     root: Path
     topic: MemoryTopic = field(default_factory=MemoryTopic)
     refused_retry_seconds: float = 0.02
+    access: AccessSettings = field(default_factory=AccessSettings)
+    logging: LogSettings = field(default_factory=LogSettings)
+    peer: str = "127.0.0.1"
 
     @property
     def settings(self) -> Settings:
@@ -39,6 +43,8 @@ class Service:
             storage=StorageSettings(root=str(self.root)),
             api=ApiSettings(max_body_bytes=262_144),
             champion=ChampionSettings(poll_interval_seconds=0.01, refused_retry_seconds=self.refused_retry_seconds),
+            access=self.access,
+            logging=self.logging,
         )
 
     def publish(self, model: FactorModel, predecessor: str | None = None) -> None:
@@ -56,6 +62,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Client]:
         app = create_app(self.settings, self.topic.follower, self.topic.publisher)
+        app.asgi_handler = _from_address(self.peer, app.asgi_handler)
         async with AsyncTestClient(app) as client:
             yield client
 
@@ -64,6 +71,17 @@ class Service:
         async with self.running() as client:
             await until(lambda: is_status(client, 200))
             yield client
+
+
+def _from_address(address: str, app: ASGIApp) -> ASGIApp:
+    """The application with requests from this address; the test client itself calls from none."""
+
+    async def with_address(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["client"] = (address, 50_000)
+        await app(scope, receive, send)
+
+    return with_address
 
 
 async def is_status(client: Client, status: int) -> bool:

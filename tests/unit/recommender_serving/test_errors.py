@@ -9,12 +9,17 @@ from litestar.testing import create_test_client
 from recommender_serving.errors import (
     EventsNotStoredError,
     EventsRejectedError,
+    ForbiddenError,
     InvalidUserIdError,
     MalformedBodyError,
     NotReadyError,
+    OverloadedError,
     ProblemDetails,
+    RateLimitedError,
     ServiceError,
+    UnauthenticatedError,
     http_problem,
+    problem_codes,
     problem_responses,
     unexpected_problem,
 )
@@ -53,7 +58,7 @@ def test_codes_and_statuses_are_stable(error_type: type[ServiceError], status: i
 
 def test_an_error_of_the_framework_gets_a_code_of_its_status() -> None:
     response = answer_to(NotAuthorizedException("who are you"))
-    assert (response.status_code, response.json()["code"]) == (401, "http_401")
+    assert (response.status_code, response.json()["code"]) == (401, "http_error")
     assert response.json()["detail"] == "who are you"
 
 
@@ -71,7 +76,7 @@ def test_routes_document_their_errors_as_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, "invalid_request"), (404, "not_found"), (405, "method_not_allowed"), (418, "http_418")]
+    ("status", "code"), [(400, "invalid_request"), (404, "not_found"), (405, "method_not_allowed"), (418, "http_error")]
 )
 def test_title_and_type_follow_the_status(status: int, code: str) -> None:
     problem = problem_of(answer_to(HTTPException(status_code=status)), status, code)
@@ -90,3 +95,28 @@ def test_a_programming_error_is_logged_with_method_path_and_traceback(caplog: py
     assert record.getMessage() == "GET / failed"
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_every_code_is_listed_once_with_its_status_and_a_sentence() -> None:
+    codes = problem_codes()
+    assert codes["invalid_user_id"] == (400, "The user id in the address breaks the rule for ids.")
+    for error in ServiceError.__subclasses__():
+        assert codes[error.code][0] == error.status_code
+    assert all(meaning.endswith(".") for _, meaning in codes.values())
+    assert [status for status, _ in codes.values()] == sorted(status for status, _ in codes.values())
+    own = [error.code for error in ServiceError.__subclasses__()]
+    assert len(own) == len(set(own))
+
+
+def test_refusals_carry_the_headers_that_http_asks_for() -> None:
+    unauthenticated = answer_to(UnauthenticatedError("who are you"))
+    problem_of(unauthenticated, 401, "unauthenticated")
+    assert unauthenticated.headers["www-authenticate"] == "Bearer"
+    problem_of(answer_to(ForbiddenError("not you")), 403, "forbidden")
+    for error, status, code in (
+        (RateLimitedError("slow down", retry_after_seconds=0.2), 429, "rate_limited"),
+        (OverloadedError("too much", retry_after_seconds=1), 503, "overloaded"),
+    ):
+        response = answer_to(error)
+        problem_of(response, status, code)
+        assert response.headers["retry-after"] == "1"

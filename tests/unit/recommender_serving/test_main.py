@@ -1,6 +1,7 @@
 import socket
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,19 @@ def test_the_configured_address_is_served(tmp_path: Path, monkeypatch: pytest.Mo
     [(settings, port)] = served
     assert settings.root == tmp_path
     assert port > 0
+
+
+def test_new_key_prints_a_key_and_the_entry_that_makes_it_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new-key", "--name", "shop", "--scopes", "read", "write"]) == 0
+    key_line, explanation, entry = capsys.readouterr().out.splitlines()
+    key = key_line.removeprefix("key (shown only now): ")
+    assert "access.keys" in explanation
+    expected = f'{{name: "shop", sha256: "{sha256(key.encode()).hexdigest()}", scopes: [read, write]}}'
+    assert entry == f"- {expected}"
+
+
+def test_new_key_knows_its_scopes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["new-key", "--name", "shop", "--scopes", "root"])
+    assert end.value.code == 2
+    assert "read" in capsys.readouterr().err

@@ -41,6 +41,14 @@ def test_environment_overrides_every_section_that_the_service_reads(tmp_path: Pa
         ("RECOMMENDER__API__MAX_RECOMMENDATIONS", "0", "max_recommendations must be greater than 0, got 0"),
         ("RECOMMENDER__API__COLOUR", "red", "api.colour"),
         ("RECOMMENDER__CHAMPION__POLL_INTERVAL_SECONDS", "-1", "poll_interval_seconds must be greater than 0"),
+        ("RECOMMENDER__ACCESS__REQUESTS_PER_SECOND", "-1", "requests_per_second must be 0"),
+        ("RECOMMENDER__ACCESS__REQUESTS_PER_SECOND", ".inf", "requests_per_second must be 0"),
+        ("RECOMMENDER__ACCESS__BURST", "0", "burst must be greater than 0"),
+        ("RECOMMENDER__ACCESS__ALLOWED_ORIGINS", "[shop.example]", "allowed_origins must be like https://shop"),
+        ("RECOMMENDER__ACCESS__ALLOWED_ORIGINS", "[https://shop.example/]", "allowed_origins must be like"),
+        ("RECOMMENDER__ACCESS__KEYS", "[{name: shop, scopes: [read]}]", r"access.keys\[0\]"),
+        ("RECOMMENDER__ACCESS__KEYS_FILE", "/nowhere/keys.yaml", "access.keys_file: /nowhere/keys.yaml"),
+        ("RECOMMENDER__LOGGING__LEVEL", "loud", "logging.level"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_path(variable: str, value: str, message: str) -> None:
@@ -93,3 +101,19 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
     path.write_text("api: {port: 8123}", encoding="utf-8")
     assert load_settings(environ={"RECOMMENDER_CONFIG": str(path)}).api.port == 8123
+
+
+def test_keys_come_from_the_configuration_the_environment_and_a_file(tmp_path: Path) -> None:
+    entries = [f'{{name: k{digit}, sha256: "{digit * 64}", scopes: [read]}}' for digit in "01"]
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"- {entries[0]}", encoding="utf-8")
+    environ = {"RECOMMENDER__ACCESS__KEYS": f"[{entries[1]}]", "RECOMMENDER__ACCESS__KEYS_FILE": str(file)}
+    assert [key.name for key in load_settings(SHIPPED, environ=environ).access.keys] == ["k1", "k0"]
+    environ["RECOMMENDER__ACCESS__KEYS"] = f"[{entries[0]}]"
+    with pytest.raises(ConfigError, match=r"access\.keys_file: keys must differ in name"):
+        load_settings(SHIPPED, environ=environ)
+
+
+def test_without_keys_the_shipped_configuration_limits_nobody() -> None:
+    access = load_settings(SHIPPED, environ={}).access
+    assert (access.keys, access.requests_per_second, access.allowed_origins) == ([], 0, [])

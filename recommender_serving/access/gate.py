@@ -1,0 +1,96 @@
+"""The ASGI layer that every request passes: its id, whether it is admitted, and what its answer carries."""
+
+import logging
+import time
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from recommender_serving.access.admission import Admission
+from recommender_serving.access.cross_origin import CrossOrigin
+from recommender_serving.access.request_ids import current_request_id, is_valid, new_request_ids
+from recommender_serving.errors import ServiceError, send_problem
+from recommender_serving.settings import AccessSettings, LogSettings
+
+logger = logging.getLogger(__name__)
+
+
+class RequestGate:
+    """Names each request, turns away what is not admitted, and logs what took long.
+
+    Args:
+        app: What answers admitted requests.
+        settings: Keys, limits and allowed origins.
+        logging_settings: Which requests are worth a line.
+    """
+
+    def __init__(self, app: ASGIApp, settings: AccessSettings, logging_settings: LogSettings) -> None:
+        self._app = app
+        self._cross_origin = CrossOrigin(settings.allowed_origins)
+        self._admission = Admission(settings, self._cross_origin)
+        self._load = self._admission.load
+        self._request_ids = new_request_ids()
+        self._slow_seconds = logging_settings.slow_request_milliseconds / 1_000
+        self._logs_all = logging_settings.level == "debug"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through, or turn it away."""
+        if scope["type"] == ScopeType.HTTP:
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id")
+        if request_id is None or not is_valid(request_id):
+            request_id = next(self._request_ids)
+        current_request_id.set(request_id.decode())
+        carried = [(b"x-request-id", request_id)]
+        origin = headers.get(b"origin")
+        if origin is not None:
+            carried += self._cross_origin.headers(origin)
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *carried]
+            await send(message)
+
+        key_name = ""
+        try:
+            if origin is not None and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+                carried += self._cross_origin.preflight_headers(origin)
+                await _send_no_content(send_with_headers)
+                return
+            key_name = self._admission.admit(scope, headers)
+            with self._load:
+                await self._app(scope, receive, send_with_headers)
+        except ServiceError as refusal:
+            await send_problem(refusal, send_with_headers)
+        finally:
+            seconds = time.perf_counter() - started
+            if self._logs_all or seconds > self._slow_seconds:
+                self._log(scope, status, seconds, key_name)
+
+    def _log(self, scope: HTTPScope, status: int, seconds: float, key_name: str) -> None:
+        """One line about a request; above debug level by its route only, for the path may hold the id of a user."""
+        facts = {
+            "method": scope["method"],
+            "route": scope.get("path_template") or "unmatched",
+            "status": status,
+            "milliseconds": round(seconds * 1_000, 3),
+            "key": key_name,
+        }
+        if seconds > self._slow_seconds:
+            logger.warning("request took long", extra=facts)
+        if self._logs_all:
+            logger.debug("request", extra=facts | {"path": scope["path"]})
+
+
+async def _send_no_content(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
