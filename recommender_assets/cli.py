@@ -10,6 +10,7 @@ from typing import ParamSpec
 import click
 from confluent_kafka import KafkaException
 
+from recommender_assets.ingestion.month_range import MonthRange, write_history_range
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.config import ConfigError
 
@@ -86,13 +87,15 @@ def doctor() -> None:
 @main.command("init-tables")
 @with_clear_errors
 def init_tables() -> None:
-    """Create the Delta tables and the Kafka topic; what exists is left alone."""
+    """Create the Delta tables and the Kafka topic, and write down the history's months; what exists stays."""
     from recommender_assets.ingestion.tables import create_tables
     from recommender_assets.local.topic import create_topic
 
     settings = settings_or_exit()
     create_tables(settings.root)
     click.echo(f"tables are in {settings.root}/tables")
+    months = write_history_range(settings, lambda: _months_of_source(settings))
+    click.echo(f"history: months {months.first_month} to {months.last_month}; reload Dagster's definitions to see them")
     state = "created" if create_topic(settings) else "was there already"
     click.echo(f"topic {settings.streaming.topic} on {settings.streaming.kafka_bootstrap_servers}: {state}")
 
@@ -137,6 +140,14 @@ def accept_topic() -> None:
     from recommender_assets.ingestion import topic_position
 
     click.echo(topic_position.accept_topic(settings_or_exit()))
+
+
+def _months_of_source(settings: Settings) -> MonthRange:
+    from recommender_assets.ingestion.history import months_of_source
+    from recommender_assets.ingestion.spark_session import spark_session
+
+    click.echo(f"looking for the first and the last month in {settings.history.path} ...")
+    return months_of_source(spark_session(settings), settings)
 
 
 def _become(program: Path, *arguments: str) -> None:

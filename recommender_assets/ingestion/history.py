@@ -1,55 +1,93 @@
+"""Imports a range of months of the configured past into `interaction_history`."""
+
 import datetime as dt
+from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F  # noqa: N812
 
-from recommender_assets.ingestion import sources
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.history_rows import SOURCE_ROW, decoded_rows
+from recommender_assets.ingestion.history_source import source_rows
+from recommender_assets.ingestion.month_range import HistoryRangeError, MonthRange
+from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
 from recommender_assets.settings import Settings
-from recommender_serving.engine.events import derived_event_id, event_key
 
 
-def import_history(spark: SparkSession, settings: Settings, start: dt.datetime, end: dt.datetime) -> int:
-    """Write the source's ratings with `start <= timestamp < end` into `interaction_history`.
+@dataclass(frozen=True)
+class HistoryImport:
+    """What became of the source's rows.
 
-    Exactly that range of the table is replaced, so that an import can be repeated.
+    Attributes:
+        imported: events inside the range.
+        duplicate: rows inside the range whose event another row holds already.
+        rejected: rows that are no event, of the whole source: they belong to no month.
+        outside: events before or after the range.
+    """
 
-    Returns:
-        Number of rows in the range.
+    imported: int
+    duplicate: int
+    rejected: int
+    outside: int
+
+
+def import_history(spark: SparkSession, settings: Settings, start: dt.datetime, end: dt.datetime) -> HistoryImport:
+    """Write the source's events with `start <= timestamp < end` into `interaction_history`.
+
+    Exactly that range of the table is replaced, so that an import can be repeated. Rows that break a rule, and repeated
+    events, go to `rejected_history` with the row as it came and a reason; those without a valid time are replaced by
+    every import. Equal user, item, type and time mean the same event: the first row by its text counts.
+
+    Raises:
+        HistorySourceError: the source cannot be read as configured.
     """
     create_tables(settings.root)
-    rows = history_rows(start, end)
+    within = f"timestamp >= '{start.isoformat()}' AND timestamp < '{end.isoformat()}'"
+    decoded = decoded_rows(source_rows(spark, settings), settings.ratings).persist(StorageLevel.MEMORY_AND_DISK)
+    numbered = decoded.where(within).withColumn("repetition", _repetition()).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        events, repeated = numbered.where("repetition = 1"), _as_rejected(numbered.where("repetition > 1"))
+        invalid = decoded.where("reason IS NOT NULL")
+        rejected = invalid.unionByName(repeated.drop("repetition")).withColumn("imported_at", F.current_timestamp())
+        _replace(events, settings, "interaction_history", within)
+        _replace(rejected, settings, "rejected_history", f"timestamp IS NULL OR ({within})")
+        imported, duplicate, n_invalid = events.count(), repeated.count(), invalid.count()
+        outside = decoded.count() - n_invalid - imported - duplicate
+        return HistoryImport(imported=imported, duplicate=duplicate, rejected=n_invalid, outside=outside)
+    finally:
+        numbered.unpersist()
+        decoded.unpersist()
+
+
+def months_of_source(spark: SparkSession, settings: Settings) -> MonthRange:
+    """First and last month of the source's valid rows.
+
+    Raises:
+        HistoryRangeError: no row is valid.
+        HistorySourceError: the source cannot be read as configured.
+    """
+    events = decoded_rows(source_rows(spark, settings), settings.ratings)
+    row = events.agg(F.min("timestamp").alias("first"), F.max("timestamp").alias("last"))
+    months = row.select(F.date_format("first", "yyyy-MM"), F.date_format("last", "yyyy-MM")).first()
+    if months is None or months[0] is None:
+        raise HistoryRangeError(f"history.path: {settings.history.path} holds no valid row, so it has no months")
+    return MonthRange(first_month=months[0], last_month=months[1])
+
+
+def _repetition() -> Column:
+    return F.row_number().over(Window.partitionBy("event_id", "timestamp").orderBy(SOURCE_ROW))
+
+
+def _as_rejected(repeated: DataFrame) -> DataFrame:
+    detail = F.format_string("event_id: %s with this timestamp occurs in another row", "event_id")
+    return repeated.withColumns({"reason": F.lit("duplicate"), "detail": detail})
+
+
+def _replace(rows: DataFrame, settings: Settings, name: TableName, condition: str) -> None:
     (
-        spark.createDataFrame(rows)
-        .coalesce(1)
+        rows.select(*SCHEMAS[name].names)
         .write.format("delta")
         .mode("overwrite")
-        .option("replaceWhere", f"timestamp >= '{start.isoformat()}' AND timestamp < '{end.isoformat()}'")
-        .save(table_path(settings.root, "interaction_history"))
-    )
-    return int(rows.num_rows)
-
-
-def history_rows(start: dt.datetime, end: dt.datetime) -> pa.Table:
-    """The source's ratings with `start <= timestamp < end` as events with derived ids."""
-    rows = sources.ratings().filter((pc.field("timestamp") >= start) & (pc.field("timestamp") < end))
-    users, items, times = (rows[name] for name in ("user_id", "item_id", "timestamp"))
-    event_ids = [
-        derived_event_id(user, item, "rating", time)
-        for user, item, time in zip(
-            users.to_pylist(), items.to_pylist(), times.cast(pa.int64()).to_pylist(), strict=True
-        )
-    ]
-    return pa.table(
-        {
-            "user_id": users,
-            "item_id": items,
-            "event_type": pa.repeat("rating", rows.num_rows),
-            "rating": rows["rating"],
-            "timestamp": times,
-            "event_id": event_ids,
-            "event_key": [event_key(event_id) for event_id in event_ids],
-        },
-        schema=SCHEMAS["interaction_history"],
+        .option("replaceWhere", condition)
+        .save(table_path(settings.root, name))
     )

@@ -2,6 +2,8 @@ import os
 import sys
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
 from recommender_assets.settings import Settings
 
 
@@ -30,6 +32,20 @@ def spark_conf(settings: Settings) -> dict[str, str]:
     if settings.spark.jars_directory:
         conf["spark.jars"] = ",".join(_jars(Path(settings.spark.jars_directory).absolute()))
     return conf | settings.spark.conf
+
+
+def spark_session(settings: Settings) -> SparkSession:
+    """The session of this process, started at the first call.
+
+    Raises:
+        JarsMissingError: `spark.jars_directory` holds no jar.
+    """
+    builder = SparkSession.builder
+    for key, value in spark_conf(settings).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
 
 
 def _jars(directory: Path) -> list[str]:

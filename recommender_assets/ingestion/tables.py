@@ -14,6 +14,7 @@ TableName = Literal[
     "rejected_events",
     "ingestion_ledger",
     "interaction_history",
+    "rejected_history",
     "items",
     "user_profiles",
     "item_profiles",
@@ -75,6 +76,15 @@ SCHEMAS: dict[TableName, pa.Schema] = {
         ]
     ),
     "interaction_history": pa.schema(_EVENT),
+    "rejected_history": pa.schema(
+        [
+            ("source_row", pa.string()),
+            ("reason", pa.string()),
+            ("detail", pa.string()),
+            ("timestamp", _TIMESTAMP),
+            ("imported_at", _TIMESTAMP),
+        ]
+    ),
     "items": pa.schema(
         [
             ("item_id", pa.string()),

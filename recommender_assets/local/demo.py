@@ -11,6 +11,9 @@ from typing import Any
 
 import click
 
+from recommender_assets.ingestion.history import months_of_source
+from recommender_assets.ingestion.month_range import write_history_range
+from recommender_assets.ingestion.spark_session import spark_session
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.local import showcase
 from recommender_assets.local.broker import LocalBroker, free_port
@@ -125,6 +128,8 @@ class Demo:
         port = free_port(wanted)
         os.environ["RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{port}"
         self._settings = load_settings()
+        settings = self._settings
+        write_history_range(settings, lambda: months_of_source(spark_session(settings), settings))
         self._start_dagster_ui()
         broker = LocalBroker(LOCAL / "kafka", port)
         self._stack.callback(broker.stop)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from confluent_kafka import KafkaError, Message, Producer
 
 from recommender_assets.ingestion import sources
+from recommender_assets.ingestion.month_range import history_with_range
 from recommender_assets.settings import Settings
 from recommender_serving.engine.events import Event, derived_event_id, encode_event
 
@@ -23,8 +24,8 @@ class ReplayError(RuntimeError):
 
 
 def ratings_to_replay(settings: Settings) -> pa.Table:
-    """Ratings newer than the last month of `settings.history`, in time order (columns of `sources.ratings`)."""
-    return sources.ratings().filter(pc.field("timestamp") >= settings.history.end)
+    """Ratings newer than the history's last month, in time order (columns of `sources.ratings`)."""
+    return sources.ratings().filter(pc.field("timestamp") >= history_with_range(settings).end)
 
 
 def replay_ratings(settings: Settings, rate: float | None = None, progress: Progress | None = None) -> int:

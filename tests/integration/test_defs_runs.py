@@ -1,6 +1,7 @@
 """Real runs of the definitions on a temporary Dagster instance, with the real broker, Spark, Delta and MLflow."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,7 @@ from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables, read_table
 from recommender_assets.ingestion.topic_position import topic_id
 from recommender_assets.local.topic import create_topic
-from recommender_assets.settings import Settings
+from recommender_assets.settings import HistorySettings, Settings
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::dagster.BetaWarning"
@@ -60,6 +61,27 @@ def test_a_range_of_months_is_imported_by_one_run(
     rows = read_table(settings.root, "interaction_history").num_rows
     assert rows == pc.sum(expected).as_py() > 0
     assert events[0].metadata["imported"].value == rows
+
+
+def test_twenty_years_of_a_csv_are_one_run_and_empty_months_materialise(
+    settings: Settings, spark: SparkSession, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    from recommender_assets.defs.interactions.assets import interaction_history
+
+    path = tmp_path / "ratings.csv"
+    rows = ["7,1,4,1996-05-06T00:00:00Z", "7,2,5,2014-12-31T23:59:59Z", "7,3,5,2015-01-01T00:00:00Z", "7,4,9,820454400"]
+    path.write_text("\n".join(["user_id,item_id,rating,timestamp", *rows]), encoding="utf-8")
+    settings = msgspec.structs.replace(settings, history=HistorySettings(source="csv", path=str(path)))
+    months = {"dagster/asset_partition_range_start": "1995-01", "dagster/asset_partition_range_end": "2014-12"}
+    resources = {"settings": settings, "spark": resource_definitions.spark}
+    result = dg.materialize([interaction_history], instance=instance, resources=resources, tags=months)
+    events = result.asset_materializations_for_node("interaction_history")
+    assert len({event.partition for event in events}) == 240
+    counts = {name: events[0].metadata[name].value for name in ("imported", "duplicate", "rejected", "outside")}
+    assert counts == {"imported": 2, "duplicate": 0, "rejected": 1, "outside": 1}
+    assert [row["reason"] for row in read_table(settings.root, "rejected_history").to_pylist()] == [
+        "rating_out_of_scale"
+    ]
 
 
 def test_a_failed_ingestion_check_stops_everything_downstream(

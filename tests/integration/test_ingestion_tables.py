@@ -40,10 +40,10 @@ def interaction(
 
 
 def test_history_is_imported_by_month_and_a_month_can_be_repeated(spark: SparkSession, settings: Settings) -> None:
-    first = import_history(spark, settings, month(2005, 1), month(2005, 3))
-    second = import_history(spark, settings, month(2005, 3), month(2005, 4))
+    first = import_history(spark, settings, month(2005, 1), month(2005, 3)).imported
+    second = import_history(spark, settings, month(2005, 3), month(2005, 4)).imported
     before = read_table(settings.root, "interaction_history")
-    repeated = import_history(spark, settings, month(2005, 2), month(2005, 3))
+    repeated = import_history(spark, settings, month(2005, 2), month(2005, 3)).imported
 
     after = read_table(settings.root, "interaction_history")
     assert first > repeated > 0

@@ -65,18 +65,22 @@ def interaction_history(
     spark: dg.ResourceParam[LazyPySparkResource],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
-    """The past that a team imports on day one: ratings by month, in the columns of events.
+    """The past that a team imports on day one, by month, as events: MovieLens, a CSV or a Parquet source.
 
-    A range of months is one Spark job that replaces exactly that range, so a backfill can be repeated.
+    A range of months is one run that replaces exactly that range, so a backfill can be repeated. Rows that break a rule
+    go to `rejected_history` as they came, with a reason.
     """
     from recommender_assets.ingestion.history import import_history
 
     window = context.partition_time_window
-    imported = import_history(spark.spark_session, settings, window.start, window.end)
+    report = import_history(spark.spark_session, settings, window.start, window.end)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": row_count(settings.root, "interaction_history"),
-            "imported": imported,
+            "imported": report.imported,
+            "duplicate": report.duplicate,
+            "rejected": report.rejected,
+            "outside": report.outside,
             "from": window.start.isoformat(),
             "to": window.end.isoformat(),
         }

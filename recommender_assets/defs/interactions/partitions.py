@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from recommender_assets.ingestion.month_range import history_with_range
 from recommender_assets.settings import HistorySettings, load_settings
 
 MONTH_FORMAT = "%Y-%m"
@@ -14,4 +15,4 @@ def monthly_partitions(history: HistorySettings) -> dg.MonthlyPartitionsDefiniti
     )
 
 
-history_months = monthly_partitions(load_settings().history)
+history_months = monthly_partitions(history_with_range(load_settings()))

@@ -1,40 +1,30 @@
-import datetime as dt
+import pytest
 
-import pyarrow as pa
-
-from recommender_assets.ingestion.history import history_rows
-from recommender_assets.ingestion.tables import SCHEMAS
-from recommender_serving.engine.events import derived_event_id, event_key
+from recommender_assets.settings import HistoryColumns, HistorySettings
 
 
-def month(year: int, number: int) -> dt.datetime:
-    return dt.datetime(year, number, 1, tzinfo=dt.UTC)
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"source": "csv"}, "path is required for source csv"),
+        ({"source": "movielens", "path": "x.csv"}, "path must be empty for source movielens"),
+        ({"first_month": "2014-13"}, "first_month must be a month"),
+        ({"first_month": "", "last_month": ""}, "first_month must be a month"),
+        ({"source": "parquet", "path": "x", "first_month": "2014-01", "last_month": ""}, "last_month must be a month"),
+        ({"first_month": "2014-02", "last_month": "2014-01"}, "is later than"),
+    ],
+    ids=str,
+)
+def test_a_history_that_makes_no_sense_is_refused(fields: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        HistorySettings(**fields)  # type: ignore[arg-type]
 
 
-def test_rows_are_rating_events_with_derived_ids() -> None:
-    rows = history_rows(month(1995, 1), month(1995, 2))
-    assert rows.schema.equals(SCHEMAS["interaction_history"])
-    first = rows.slice(0, 1).to_pylist()[0]
-    event_id = derived_event_id("383", "21", "rating", 789_652_009_000_000)
-    assert first == {
-        "user_id": "383",
-        "item_id": "21",
-        "event_type": "rating",
-        "rating": 3.0,
-        "timestamp": dt.datetime(1995, 1, 9, 11, 46, 49, tzinfo=dt.UTC),
-        "event_id": event_id,
-        "event_key": event_key(event_id),
-    }
+def test_the_months_of_a_file_may_be_left_open() -> None:
+    history = HistorySettings(source="csv", path="ratings.csv.gz", first_month="", last_month="")
+    assert history.columns.timestamp == "timestamp"
 
 
-def test_ranges_that_join_neither_overlap_nor_leave_a_rating_out() -> None:
-    whole = history_rows(month(1999, 1), month(2000, 1))
-    parts = pa.concat_tables(
-        [history_rows(month(1999, 1), month(1999, 7)), history_rows(month(1999, 7), month(2000, 1))]
-    )
-    assert whole.num_rows > 1_000
-    assert parts.equals(whole)
-
-
-def test_a_range_without_ratings_is_empty() -> None:
-    assert history_rows(month(1980, 1), month(1990, 1)).num_rows == 0
+def test_user_item_and_time_need_a_column() -> None:
+    with pytest.raises(ValueError, match="user_id must name a column"):
+        HistoryColumns(user_id="")
