@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_serving.engine.array_files import DamagedFileError, NewDirectory, read_arrays
+from recommender_serving.engine.categories import CategoryIndex
 from recommender_serving.engine.history import History
 from recommender_serving.engine.manifest import HeadScalars, Manifest, Position
 from recommender_serving.engine.model_rules import LAYOUT, ModelRuleError, check_arrays
@@ -102,6 +103,12 @@ class RankingHead:
             total += block.T @ block
         return self.unobserved_weight * total
 
+    @cached_property
+    def item_norms(self) -> NDArray[np.float32]:
+        """(n_items,) float32 Euclidean lengths of the item factors."""
+        norms: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", self.item_factors, self.item_factors))
+        return norms
+
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
@@ -116,6 +123,11 @@ class Catalogue:
     titles: StringTable
     categories: StringTable
     year: NDArray[np.int16]
+
+    @cached_property
+    def category_index(self) -> CategoryIndex:
+        """Which categories each item has."""
+        return CategoryIndex.from_table(self.categories)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from recommender_assets.training.exact_solver import solve_rows
 from recommender_assets.training.rows import Rows
-from recommender_serving.engine.fold_in import solve_user
+from recommender_serving.engine.fold_in import user_system
 
 
 @st.composite
@@ -41,7 +41,7 @@ def test_every_row_equals_the_solution_of_the_service(problem, non_negative):
 
     for row in range(rows.n_rows):
         entries = slice(rows.indptr[row], rows.indptr[row + 1])
-        expected = solve_user(
+        expected = user_system(
             factors[rows.column[entries]],
             rows.target[entries],
             rows.weight[entries],
@@ -49,7 +49,7 @@ def test_every_row_equals_the_solution_of_the_service(problem, non_negative):
             prior[min(row, len(prior) - 1)],
             gram=gram,
             non_negative=non_negative,
-        )
+        ).solution()
         np.testing.assert_allclose(found[row], expected, atol=1e-6)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_serving.engine.config import EventWeights, RatingScale
-from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating, solve_user
+from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating, user_system
 from recommender_serving.engine.history import observe
 from tests.factories import make_model
 
@@ -20,7 +20,9 @@ def test_it_is_dense_least_squares(seed: int, m: int, k: int, with_gram: int) ->
     factors, targets, weights = random.normal(size=(m, k)), random.normal(size=m), random.random(m)
     penalty, prior = random.random(k) + 0.1, random.normal(size=k)
     catalogue = random.normal(size=(2 * k, k)) * with_gram
-    x = solve_user(factors, targets, weights, penalty, prior, gram=catalogue.T @ catalogue, non_negative=False)
+    x = user_system(
+        factors, targets, weights, penalty, prior, gram=catalogue.T @ catalogue, non_negative=False
+    ).solution()
     rows = np.vstack([np.sqrt(weights)[:, None] * factors, catalogue, np.diag(np.sqrt(penalty))])
     right = np.concatenate([np.sqrt(weights) * targets, np.zeros(2 * k), np.sqrt(penalty) * prior])
     assert x == pytest.approx(np.linalg.lstsq(rows, right)[0], abs=1e-8)
