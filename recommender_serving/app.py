@@ -3,14 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import version
-from typing import Any
 
-from litestar import Litestar, Request, Router
-from litestar.datastructures import State
-from litestar.exceptions import HTTPException, NotFoundException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar import Litestar
+from litestar.exceptions import HTTPException
 
 from recommender_serving.access.gate import RequestGate
 from recommender_serving.api.events import events_route
@@ -26,6 +21,7 @@ from recommender_serving.event_intake import EventIntake, Publisher
 from recommender_serving.event_publisher import EventPublisher
 from recommender_serving.live_updates import FollowerFactory, LiveUpdates
 from recommender_serving.metrics import Metrics, RequestTimer
+from recommender_serving.openapi import openapi_config
 from recommender_serving.settings import Settings
 from recommender_serving.topic_follower import TopicFollower
 
@@ -67,30 +63,16 @@ def create_app(
         route_handlers=[
             recommendations_route(champion, metrics, settings.api),
             popular_items_route(champion, settings.api),
-            events_route(intake, settings.ratings, settings.api),
+            events_route(intake, settings.api),
             model_route(champion, live_updates),
             *health_routes(champion, metrics),
         ],
         lifespan=[lifespan],
         exception_handlers={HTTPException: http_problem, Exception: unexpected_problem},
         logging_config=None,
-        openapi_config=OpenAPIConfig(
-            title="Recommender",
-            version=version("recommender"),
-            description="Recommendations that follow every event within milliseconds.",
-            use_handler_docstrings=True,
-            openapi_router=Router(
-                "/schema", route_handlers=[], before_request=_refuse_unknown_page, include_in_schema=False
-            ),
-            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
-        ),
+        openapi_config=openapi_config(settings),
+        request_max_body_size=settings.api.max_body_bytes,
     )
     gate = RequestGate(app.asgi_handler, settings.access, settings.logging)
     app.asgi_handler = RequestTimer(EncodedPath(gate), metrics)
     return app
-
-
-async def _refuse_unknown_page(request: Request[Any, Any, State]) -> None:
-    """Litestar itself would answer an unknown page below `/schema` in HTML; here every error is a problem."""
-    if "path" in request.path_params:
-        raise NotFoundException

@@ -24,7 +24,7 @@ _FRAMEWORK_CODES = {
     413: ("body_too_large", "The body is larger than `api.max_body_bytes`."),
     500: ("internal_error", "The service failed to answer; its log has the details under the request id."),
 }
-_OTHER_CODE = "http_error"
+OTHER_CODE = "http_error"
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,10 +171,19 @@ async def send_problem(error: ServiceError, send: Send) -> None:
 
 def _problem_body(error: HTTPException) -> bytes:
     status = error.status_code
-    code = error.code if isinstance(error, ServiceError) else _FRAMEWORK_CODES.get(status, (_OTHER_CODE, ""))[0]
+    code = error.code if isinstance(error, ServiceError) else _FRAMEWORK_CODES.get(status, (OTHER_CODE, ""))[0]
     extensions = dict(error.extensions) if isinstance(error, ServiceError) else {}
+    title = HTTPStatus(status).phrase
+    detail = error.detail or title
     if isinstance(error.extra, list):
         extensions["errors"] = error.extra
-    title = HTTPStatus(status).phrase
-    problem = ProblemDetails(title=title, status=status, code=code, detail=error.detail or title)
+        detail = "; ".join(_broken_rule(entry) for entry in error.extra) or detail
+    problem = ProblemDetails(title=title, status=status, code=code, detail=detail)
     return msgspec.json.encode({**msgspec.structs.asdict(problem), **extensions})
+
+
+def _broken_rule(entry: object) -> str:
+    """One entry of Litestar's list of validation errors: which parameter, and what was expected of it."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    return f"{entry.get('key', 'request')}: {str(entry.get('message', 'not valid')).replace('`', '')}"

@@ -7,6 +7,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from recommender_serving.access.admission import Admission
+from recommender_serving.access.conditional import ConditionalAnswers
 from recommender_serving.access.cross_origin import CrossOrigin
 from recommender_serving.access.request_ids import current_request_id, is_valid, new_request_ids
 from recommender_serving.errors import ServiceError, send_problem
@@ -26,6 +27,7 @@ class RequestGate:
 
     def __init__(self, app: ASGIApp, settings: AccessSettings, logging_settings: LogSettings) -> None:
         self._app = app
+        self._answers = ConditionalAnswers(app)
         self._cross_origin = CrossOrigin(settings.allowed_origins)
         self._admission = Admission(settings, self._cross_origin)
         self._load = self._admission.load
@@ -68,7 +70,7 @@ class RequestGate:
                 return
             key_name = self._admission.admit(scope, headers)
             with self._load:
-                await self._app(scope, receive, send_with_headers)
+                await self._answers.answer(scope, receive, send_with_headers, headers.get(b"if-none-match"))
         except ServiceError as refusal:
             await send_problem(refusal, send_with_headers)
         finally:

@@ -9,13 +9,29 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 
 from recommender_serving.answers import EventCounts
-from recommender_serving.engine.config import ApiSettings, RatingScale
-from recommender_serving.engine.events import event_schema
+from recommender_serving.engine.config import ApiSettings
 from recommender_serving.errors import problem_responses
 from recommender_serving.event_intake import EventIntake
 
+_EVENT: Any = {"$ref": "#/components/schemas/Event"}
+_ONE_OR_MANY: Any = {"oneOf": [_EVENT, {"type": "array", "items": _EVENT}]}
 
-def events_route(intake: EventIntake, scale: RatingScale, settings: ApiSettings) -> HTTPRouteHandler:
+
+@dataclass
+class _OperationWithBody(Operation):
+    """The OpenAPI operation with the event as body: the route reads raw bytes, so none can be inferred."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            required=True,
+            content={
+                "application/json": OpenAPIMediaType(schema=_ONE_OR_MANY),
+                "application/x-ndjson": OpenAPIMediaType(schema=_EVENT),
+            },
+        )
+
+
+def events_route(intake: EventIntake, settings: ApiSettings) -> HTTPRouteHandler:
     """The route, bound to the intake that stores events."""
 
     @post(
@@ -26,7 +42,7 @@ def events_route(intake: EventIntake, scale: RatingScale, settings: ApiSettings)
         tags=["events"],
         request_max_body_size=settings.max_body_bytes,
         responses=problem_responses(400, 413, 422, 503),
-        operation_class=_operation_with_body(scale),
+        operation_class=_OperationWithBody,
     )
     async def send_events(request: Request[Any, Any, State]) -> EventCounts:
         """One event, a JSON list of events, or one event per line; answered once Kafka has acknowledged them.
@@ -36,23 +52,3 @@ def events_route(intake: EventIntake, scale: RatingScale, settings: ApiSettings)
         return await intake.take(await request.body())
 
     return send_events
-
-
-def _operation_with_body(scale: RatingScale) -> type[Operation]:
-    """The OpenAPI operation with the event's own schema: the route reads raw bytes, so none can be inferred."""
-    event: Any = event_schema(scale)
-    one_or_many: Any = {"oneOf": [event, {"type": "array", "items": event}]}
-    body = RequestBody(
-        required=True,
-        content={
-            "application/json": OpenAPIMediaType(schema=one_or_many),
-            "application/x-ndjson": OpenAPIMediaType(schema=event),
-        },
-    )
-
-    @dataclass
-    class OperationWithBody(Operation):
-        def __post_init__(self) -> None:
-            self.request_body = body
-
-    return OperationWithBody

@@ -47,31 +47,6 @@ async def test_a_programming_error_is_logged_and_told_without_its_details(
     assert "RuntimeError: secret" in caplog.text
 
 
-async def test_the_schema_describes_every_route(service: Service) -> None:
-    async with service.running() as client:
-        schema = (await client.get("/schema")).json()
-    assert schema["openapi"].startswith("3.1")
-    assert set(schema["paths"]) == {
-        "/recommendations/user/{user_id}",
-        "/items/popular",
-        "/events",
-        "/model",
-        "/health/live",
-        "/health/ready",
-        "/metrics",
-    }
-    recommendations = schema["paths"]["/recommendations/user/{user_id}"]["get"]
-    parameters = {parameter["name"]: parameter for parameter in recommendations["parameters"]}
-    assert parameters["num_recommendations"]["schema"]["maximum"] == 20
-    assert {"200", "400", "503"} <= set(recommendations["responses"])
-    body = schema["paths"]["/events"]["post"]["requestBody"]["content"]
-    assert "user_id" in body["application/x-ndjson"]["schema"]["properties"]
-    for path in schema["paths"].values():
-        for operation in path.values():
-            assert operation["summary"]
-            assert operation["description"]
-
-
 @pytest.mark.parametrize(
     "path",
     [b"/recommendations/user/" + tail for tail in (b"%ff", b"%C3%28", b"%ED%A0%80", b"%zz", b"%", b"a%4", b"\xff")],
@@ -102,21 +77,6 @@ async def test_paths_between_the_routes_are_not_found(service: Service, path: st
     service.publish(make_model())
     async with service.ready() as client:
         problem_of(await client.get(path), 404, "not_found")
-
-
-@pytest.mark.parametrize("path", ["/schema/swagger", "/schema/redoc", "/schema/%ff", "/schema/a/b"])
-async def test_an_unknown_page_of_the_schema_is_a_problem_too(service: Service, path: str) -> None:
-    async with service.running() as client:
-        problem_of(await client.get(path), 404, "not_found")
-
-
-@pytest.mark.parametrize("path", ["/schema", "/schema/openapi.json"])
-async def test_the_schema_is_json_at_both_its_addresses(service: Service, path: str) -> None:
-    async with service.running() as client:
-        response = await client.get(path)
-    assert response.status_code == 200
-    assert response.headers["content-type"] == "application/vnd.oai.openapi+json"
-    assert response.json()["info"]["title"] == "Recommender"
 
 
 @pytest.mark.parametrize(
@@ -156,44 +116,3 @@ async def test_every_route_turns_a_programming_error_into_a_problem(service: Ser
             assert problem.keys() == {"type", "title", "status", "code", "detail"}
             assert "secret" not in str(problem)
             assert (await client.get(path)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "operation_id", "errors"),
-    [
-        ("get", "/recommendations/user/{user_id}", "recommendationsForUser", {"400", "503"}),
-        ("get", "/items/popular", "popularItems", {"400", "503"}),
-        ("post", "/events", "sendEvents", {"400", "413", "422", "503"}),
-        ("get", "/model", "servingModel", {"503"}),
-        ("get", "/health/live", "live", set()),
-        ("get", "/health/ready", "ready", {"503"}),
-        ("get", "/metrics", "metrics", set()),
-    ],
-)
-async def test_the_schema_states_operation_ids_and_errors(
-    service: Service, method: str, path: str, operation_id: str, errors: set[str]
-) -> None:
-    async with service.running() as client:
-        schema = (await client.get("/schema/openapi.json")).json()
-    assert set(schema["paths"][path]) == {method}
-    operation = schema["paths"][path][method]
-    assert operation["operationId"] == operation_id
-    assert operation["tags"]
-    assert {status for status in operation["responses"] if status >= "400"} == errors
-    for status in errors:
-        content = operation["responses"][status]["content"]
-        assert set(content) == {"application/problem+json"}
-        assert content["application/problem+json"]["schema"]["$ref"].endswith("ProblemDetails")
-    assert set(schema["components"]["schemas"]["ProblemDetails"]["required"]) >= {"title", "status", "code", "detail"}
-
-
-async def test_the_schema_states_the_configured_limits(service: Service) -> None:
-    async with service.running() as client:
-        paths = (await client.get("/schema")).json()["paths"]
-    for path in ("/recommendations/user/{user_id}", "/items/popular"):
-        parameters = {parameter["name"]: parameter for parameter in paths[path]["get"]["parameters"]}
-        number = parameters["num_recommendations"]["schema"]
-        assert (number["minimum"], number["maximum"], number["default"]) == (1, 20, 10)
-    event = paths["/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"][0]
-    assert event["properties"]["rating"]["anyOf"][0]["minimum"] == 0.5
-    assert event["properties"]["rating"]["anyOf"][0]["maximum"] == 5.0

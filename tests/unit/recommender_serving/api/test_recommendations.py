@@ -79,6 +79,15 @@ async def test_a_bad_number_is_a_problem_that_names_the_parameter(service: Servi
         assert problem["errors"][0]["key"] == "num_recommendations"
 
 
+async def test_a_number_over_the_maximum_is_refused_with_the_limit(service: Service) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        for path in ("/recommendations/user/u0", "/items/popular"):
+            response = await client.get(path, params={"num_recommendations": 21})
+            problem = problem_of(response, 400, "invalid_request")
+            assert problem["detail"] == "num_recommendations: Expected int <= 20"
+
+
 @pytest.mark.parametrize("number", ["1", "20"])
 async def test_the_limits_themselves_are_allowed(service: Service, number: str) -> None:
     service.publish(MODEL)
