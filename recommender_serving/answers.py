@@ -12,7 +12,7 @@ class ModelReference(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+class Recommendation(msgspec.Struct, frozen=True):
     """One entry of a list: `score` orders it, `predicted_rating` is in stars."""
 
     item_id: str

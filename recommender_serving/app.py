@@ -22,8 +22,10 @@ from recommender_serving.event_publisher import EventPublisher
 from recommender_serving.live_updates import FollowerFactory, LiveUpdates
 from recommender_serving.metrics import Metrics, RequestTimer
 from recommender_serving.openapi import openapi_config
+from recommender_serving.ranking_ids import new_ranking_ids
 from recommender_serving.settings import Settings
 from recommender_serving.topic_follower import TopicFollower
+from recommender_serving.user_list_front import UserListFront
 
 PublisherFactory = Callable[[StreamingSettings, float], Publisher]
 
@@ -41,6 +43,7 @@ def create_app(
     metrics = Metrics()
     live_updates = LiveUpdates(settings.streaming, settings.ratings, metrics, follower)
     champion = Champion(settings, live_updates, metrics)
+    ranking_ids = new_ranking_ids()
 
     writer = publisher(settings.streaming, settings.api.event_timeout_seconds)
     intake = EventIntake(settings.ratings, champion, live_updates, writer, metrics)
@@ -61,7 +64,7 @@ def create_app(
 
     app = Litestar(
         route_handlers=[
-            recommendations_route(champion, metrics, settings.api),
+            recommendations_route(champion, metrics, ranking_ids, settings.api),
             popular_items_route(champion, settings.api),
             events_route(intake, settings.api),
             model_route(champion, live_updates),
@@ -73,6 +76,7 @@ def create_app(
         openapi_config=openapi_config(settings),
         request_max_body_size=settings.api.max_body_bytes,
     )
-    gate = RequestGate(app.asgi_handler, settings.access, settings.logging)
+    front = UserListFront(app.asgi_handler, champion, metrics, ranking_ids, settings.api.max_recommendations)
+    gate = RequestGate(front, settings.access, settings.logging)
     app.asgi_handler = RequestTimer(EncodedPath(gate), metrics)
     return app

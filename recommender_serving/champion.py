@@ -47,6 +47,11 @@ class Champion:
         self._waiting_for = "no champion has been promoted yet"
 
     @property
+    def ready(self) -> bool:
+        """Whether there is a snapshot."""
+        return self._snapshot is not None
+
+    @property
     def snapshot(self) -> Snapshot:
         """What to answer from.
 
@@ -123,7 +128,7 @@ class Champion:
             return
         self._waiting_for = f"the events since champion {pointer.version} are being read"
         live = await self._live_updates.replay(model.manifest.position)
-        self._swap(pointer, Snapshot(model, live, self._metrics, self._settings.api.cached_lists))
+        self._swap(pointer, Snapshot(model, live, self._metrics, int(self._settings.api.cache_megabytes * 1e6)))
 
     def _load(self, version: str) -> FactorModel:
         """Read and check one version; runs in a thread, almost all of it in code that does not hold the GIL."""

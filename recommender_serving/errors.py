@@ -54,6 +54,13 @@ class ServiceError(HTTPException):
         self.extensions = dict(extensions or {})
 
 
+class UnknownParameterError(ServiceError):
+    """The query string has a parameter that the route does not know."""
+
+    status_code = 400
+    code = "unknown_parameter"
+
+
 class InvalidUserIdError(ServiceError):
     """The user id in the address breaks the rule for ids."""
 

@@ -5,8 +5,10 @@ A request takes one snapshot and answers from it alone, so factors of two models
 
 import datetime as dt
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from functools import lru_cache, partial
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -16,15 +18,19 @@ from recommender_serving.answers import ModelReference, PopularItem, PopularItem
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
-from recommender_serving.engine.live_events import LiveEvents, user_observations
-from recommender_serving.engine.ranking import popular_items, top_n
+from recommender_serving.engine.history import REMOVE
+from recommender_serving.engine.live_events import LiveEvent, LiveEvents, user_observations
+from recommender_serving.engine.ranking import popular_items
+from recommender_serving.engine.top_items import ItemIndex, Query, TopItems
 from recommender_serving.metrics import Metrics
+from recommender_serving.user_cache import CachedUser, UserCache
 
 Source = Literal["personalized", "folded_in", "popular"]
-K = TypeVar("K")
-V = TypeVar("V")
 _NOTHING = np.empty(0, dtype=np.int32)
-_NOT_RENDERED: tuple[int, Source, bytes] = (-1, "popular", b"")
+_KEPT_ITEM_TEXTS = 65_536
+_DECIMALS = 6  # of scores and stars in an answer
+_START = b'{"user_id":""'
+_END = b'"experiment":null,"ranking_id":""}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,6 @@ class UserState:
     """One user brought up to date with their events.
 
     Attributes:
-        live_version: `LiveEvents.version` of the user that this was made from.
         source: Where the vectors come from; `popular` has no ranking vector.
         ranking: (k,) float32 vector of the ranking head.
         rating: (k,) float32 vector of the rating head.
@@ -42,7 +47,6 @@ class UserState:
         as_of: Time (RFC 3339) of the newest event in here, or of the model if there is none since.
     """
 
-    live_version: int
     source: Source
     ranking: NDArray[np.float32]
     rating: NDArray[np.float32]
@@ -59,52 +63,50 @@ class Snapshot:
         model: The champion.
         live: Events from the model's position on; grows while the snapshot serves.
         metrics: Where the time of user solves goes.
-        cached_lists: Rendered lists, and solved users, that are kept.
+        cache_bytes: Memory for users that are kept with their lists.
     """
 
-    def __init__(self, model: FactorModel, live: LiveEvents, metrics: Metrics, cached_lists: int) -> None:
+    def __init__(self, model: FactorModel, live: LiveEvents, metrics: Metrics, cache_bytes: int) -> None:
         self.model = model
         self.live = live
+        self._index = ItemIndex(model.ranking.item_factors)
         self._reference = ModelReference(algorithm=model.algorithm, version=model.version)
         self._solve_duration = metrics.user_solve_duration
-        self._cached_lists = cached_lists
-        self._states: dict[str, UserState] = {}
-        self._lists: dict[tuple[str, int, bool], tuple[int, Source, bytes]] = {}
+        self._text = lru_cache(_KEPT_ITEM_TEXTS)(partial(_text_of_item, model))
+        self._users: UserCache[UserState] = UserCache(cache_bytes)
         rating, bias = fold_in_rating(model.rating, _NOTHING, np.empty(0, dtype=np.float32))
-        self._average_rating, self._average_bias = rating.astype(np.float32), bias
-
-    def answer(self, user_id: str, n: int, *, exclude_seen: bool, ranking_id: str) -> tuple[Source, bytes]:
-        """The list as JSON, with the answer's own ranking id; rendered again only after the user's next event."""
-        key = (user_id, n, exclude_seen)
-        version, source, body = self._lists.get(key, _NOT_RENDERED)
-        if version != self.live.version(user_id):
-            recommendations = self.recommend(user_id, n, exclude_seen=exclude_seen)
-            version, source, body = self.live.version(user_id), recommendations.source, _encode(recommendations)
-            _keep(self._lists, key, (version, source, body), self._cached_lists)
-        return source, b'%b%b"}' % (body, ranking_id.encode())
-
-    def recommend(self, user_id: str, n: int, *, exclude_seen: bool) -> RecommendationList:
-        """The best `n` items for a user, best first; fewer only if fewer are left."""
-        state = self.state_of(user_id)
-        excluded = state.seen if exclude_seen else _NOTHING
-        if state.source == "popular":
-            scores = self.model.popularity
-            items = popular_items(scores, n, excluded)
-        else:
-            scores = self.model.ranking.item_factors @ state.ranking
-            items = top_n(scores, n, excluded)
-        ratings = self._predicted_ratings(state, items)
-        return RecommendationList(
-            user_id=user_id,
-            recommendations=[
-                self._recommendation(item, float(scores[item]), rating)
-                for item, rating in zip(items.tolist(), ratings.tolist(), strict=True)
-            ],
-            model=self._reference,
-            source=state.source,
-            unknown_items=state.unknown_items,
-            as_of=state.as_of,
+        self._stranger: CachedUser[UserState] = CachedUser(
+            UserState(
+                source="popular",
+                ranking=np.empty(0, dtype=np.float32),
+                rating=rating.astype(np.float32),
+                bias=bias,
+                seen=_NOTHING,
+                unknown_items=[],
+                as_of=model.manifest.created_at,
+            ),
+            version=0,
+            size=0,
         )
+
+    async def answer(self, user_id: str, n: int, *, exclude_seen: bool, ranking_id: bytes) -> tuple[Source, bytes]:
+        """The list as JSON, with the answer's own ranking id; rendered again only after the user's next event."""
+        user = self._up_to_date(user_id)
+        body = user.lists.get((n, exclude_seen))
+        if body is None:
+            body = await self._render(user.state, n, exclude_seen=exclude_seen)
+            self._users.add_list(user_id, user, (n, exclude_seen), body)
+        start = b'{"user_id":%b' % msgspec.json.encode(user_id)
+        return user.state.source, b'%b%b"experiment":null,"ranking_id":"%b"}' % (start, body, ranking_id)
+
+    async def recommend(self, user_id: str, n: int, *, exclude_seen: bool) -> RecommendationList:
+        """The best `n` items for a user, best first; fewer only if fewer are left."""
+        recommendations = await self._recommend(self.state_of(user_id), n, exclude_seen=exclude_seen)
+        return msgspec.structs.replace(recommendations, user_id=user_id)
+
+    async def search(self, query: Query) -> TopItems:
+        """The best items for one query to the ranking head."""
+        return self._index.search([query])[0]
 
     def popular(self, n: int) -> PopularItems:
         """The `n` items with most users."""
@@ -123,15 +125,7 @@ class Snapshot:
 
     def state_of(self, user_id: str) -> UserState:
         """The user's vectors; solved again if the user has had an event since."""
-        version = self.live.version(user_id)
-        state = self._states.get(user_id)
-        if state is not None and state.live_version == version:
-            return state
-        started = time.perf_counter()
-        state = self._solve(user_id, version)
-        self._solve_duration.observe(time.perf_counter() - started)
-        _keep(self._states, user_id, state, self._cached_lists)
-        return state
+        return self._up_to_date(user_id).state
 
     def holds(self, event: Event) -> bool:
         """Whether the event came before, live or in training: equal event id and time stamp are the same event."""
@@ -146,24 +140,94 @@ class Snapshot:
         same_time = history.timestamp_us[rows] == event.timestamp_us
         return bool((same_time & (history.event_key[rows] == event.event_key)).any())
 
-    def _solve(self, user_id: str, version: int) -> UserState:
+    def _up_to_date(self, user_id: str) -> CachedUser[UserState]:
+        """The user's entry; a new one after an event. Users that nobody knows share one."""
+        version = self.live.version(user_id)
+        user = self._users.get(user_id)
+        if user is not None and user.version == version:
+            return user
+        started = time.perf_counter()
+        live = self.live.of_user(user_id) if version else ()
+        index = self.model.user_ids.index(user_id)
+        if live:
+            state = self._solved(user_id, live)
+        elif index >= 0:
+            state = self._trained(user_id, index)
+        else:
+            return self._stranger
+        self._solve_duration.observe(time.perf_counter() - started)
+        own_bytes = sum(array.nbytes for array in (state.ranking, state.rating, state.seen) if array.base is None)
+        return self._users.put(user_id, state, version, own_bytes)
+
+    def _trained(self, user_id: str, index: int) -> UserState:
+        """A user of the model without events since."""
         model = self.model
-        live = self.live.of_user(user_id)
-        observed = user_observations(model, live, user_id)
-        seen, unknown_items = observed.items, observed.unknown_items
-        as_of = _rfc3339(max(event.timestamp_us for event, _, _ in live)) if live else model.manifest.created_at
-        index = model.user_ids.index(user_id)
+        rows = model.history.rows_of(index)
+        seen = model.history.item[rows]
+        if len(seen) and (model.history.event_type[rows] == REMOVE).any():
+            seen = user_observations(model, (), user_id).items
+        elif len(seen):
+            first_of_item = np.ones(len(seen), dtype=bool)
+            np.not_equal(seen[1:], seen[:-1], out=first_of_item[1:])
+            seen = seen[first_of_item]
         if not len(seen):
-            ranking, rating, bias = _NOTHING.astype(np.float32), self._average_rating, self._average_bias
-            return UserState(version, "popular", ranking, rating, bias, seen, unknown_items, as_of)
-        if not live and index >= 0:
-            ranking, rating = model.ranking.user_factors[index], model.rating.user_factors[index]
-            bias = float(model.rating.user_bias[index])
-            return UserState(version, "personalized", ranking, rating, bias, seen, unknown_items, as_of)
-        solved_rating, bias = fold_in_rating(model.rating, seen, observed.ratings)
-        ranking = fold_in_ranking(model.ranking, seen, observed.strengths).astype(np.float32)
-        rating = solved_rating.astype(np.float32)
-        return UserState(version, "folded_in", ranking, rating, bias, seen, unknown_items, as_of)
+            return self._stranger.state
+        return UserState(
+            source="personalized",
+            ranking=model.ranking.user_factors[index],
+            rating=model.rating.user_factors[index],
+            bias=float(model.rating.user_bias[index]),
+            seen=seen,
+            unknown_items=[],
+            as_of=model.manifest.created_at,
+        )
+
+    def _solved(self, user_id: str, live: Sequence[LiveEvent]) -> UserState:
+        """A user with events since the model."""
+        model, stranger = self.model, self._stranger.state
+        observed = user_observations(model, live, user_id)
+        seen = observed.items
+        ranking, rating, bias = stranger.ranking, stranger.rating, stranger.bias
+        if len(seen):
+            ranking = fold_in_ranking(model.ranking, seen, observed.strengths).astype(np.float32)
+            solved_rating, bias = fold_in_rating(model.rating, seen, observed.ratings)
+            rating = solved_rating.astype(np.float32)
+        return UserState(
+            source="folded_in" if len(seen) else "popular",
+            ranking=ranking,
+            rating=rating,
+            bias=bias,
+            seen=seen,
+            unknown_items=observed.unknown_items,
+            as_of=_rfc3339(max(event.timestamp_us for event, _, _ in live)),
+        )
+
+    async def _render(self, state: UserState, n: int, *, exclude_seen: bool) -> bytes:
+        """The JSON between the user's id and what differs from answer to answer: experiment and ranking id."""
+        document = msgspec.json.encode(await self._recommend(state, n, exclude_seen=exclude_seen))
+        return document.removeprefix(_START).removesuffix(_END)
+
+    async def _recommend(self, state: UserState, n: int, *, exclude_seen: bool) -> RecommendationList:
+        if state.source == "popular":
+            items = popular_items(self.model.popularity, n, _NOTHING)
+            scores = self.model.popularity[items].astype(np.float64)
+        else:
+            excluded = state.seen if exclude_seen else None
+            items, scores = await self.search(Query(vector=state.ranking, n=n, excluded=excluded))
+        entries = zip(
+            items.tolist(),
+            scores.round(_DECIMALS).tolist(),
+            self._predicted_ratings(state, items).round(_DECIMALS).tolist(),
+            strict=True,
+        )
+        return RecommendationList(
+            user_id="",
+            recommendations=[Recommendation(*self._text(item), score, rating) for item, score, rating in entries],
+            model=self._reference,
+            source=state.source,
+            unknown_items=state.unknown_items,
+            as_of=state.as_of,
+        )
 
     def _predicted_ratings(self, state: UserState, items: NDArray[np.integer]) -> NDArray[np.float64]:
         head, scale = self.model.rating, self.model.manifest.scale
@@ -172,26 +236,9 @@ class Snapshot:
         )
         return (stars + (head.global_mean + state.bias)).clip(scale.min, scale.max)
 
-    def _recommendation(self, item: int, score: float, rating: float) -> Recommendation:
-        return Recommendation(
-            item_id=self.model.item_ids[item],
-            title=self.model.catalogue.titles[item],
-            score=score,
-            predicted_rating=rating,
-        )
 
-
-def _encode(recommendations: RecommendationList) -> bytes:
-    """The JSON up to and including the quote that opens the ranking id, which is the last member and empty."""
-    return msgspec.json.encode(recommendations)[:-2]
-
-
-def _keep(cache: dict[K, V], key: K, value: V, size: int) -> None:
-    """Put a value into a cache of bounded size; the entry that was put in first goes."""
-    cache.pop(key, None)
-    if len(cache) >= size:
-        del cache[next(iter(cache))]
-    cache[key] = value
+def _text_of_item(model: FactorModel, item: int) -> tuple[str, str]:
+    return model.item_ids[item], model.catalogue.titles[item]
 
 
 def _rfc3339(timestamp_us: int) -> str:

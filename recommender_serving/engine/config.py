@@ -137,7 +137,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         max_recommendations: Longest list that a call may ask for.
         max_body_bytes: Largest body that `POST /events` takes.
         event_timeout_seconds: How long `POST /events` waits for Kafka's acknowledgement before it answers 503.
-        cached_lists: Rendered lists kept; one dies with its user's next event or with the model.
+        cache_megabytes: Memory, per model, for rendered lists; one dies with its user's next event or with the model.
     """
 
     host: str = "127.0.0.1"
@@ -145,12 +145,12 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_recommendations: int = 20
     max_body_bytes: int = 1_048_576
     event_timeout_seconds: float = 5.0
-    cached_lists: int = 20_000
+    cache_megabytes: float = 64.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port must lie in 0..65535 (0 = any free port), got {self.port}")
-        require_positive(self, "max_recommendations", "max_body_bytes", "event_timeout_seconds", "cached_lists")
+        require_positive(self, "max_recommendations", "max_body_bytes", "event_timeout_seconds", "cache_megabytes")
 
 
 def read_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:

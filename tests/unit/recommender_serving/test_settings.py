@@ -70,7 +70,7 @@ def test_defaults_are_valid() -> None:
         ("API__EVENT_TIMEOUT_SECONDS", "0", "api: event_timeout_seconds"),
         ("API__EVENT_TIMEOUT_SECONDS", ".inf", "api: event_timeout_seconds must be finite, got inf"),
         ("API__EVENT_TIMEOUT_SECONDS", ".nan", "api: event_timeout_seconds"),
-        ("API__CACHED_LISTS", "1.5", "api.cached_lists"),
+        ("API__CACHE_MEGABYTES", "0", "api: cache_megabytes"),
         ("CHAMPION__REFUSED_RETRY_SECONDS", "0", "champion: refused_retry_seconds"),
         ("CHAMPION__POLL_INTERVAL_SECONDS", ".inf", "champion: poll_interval_seconds must be finite"),
         ("CHAMPION__COLOUR", "red", "champion.colour"),

@@ -83,7 +83,7 @@ def test_unrelated_variables_are_ignored(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("APPI__PORT", "1", "appi: unknown section, expected one of api, champion"),
+        ("APPI__PORT", "1", "appi: unknown section, expected one of access, api"),
         ("STORAGE", "x", "RECOMMENDER__STORAGE: expected a name like RECOMMENDER__SECTION__KEY"),
         ("STORAGE____ROOT", "x", "expected a name like"),
         ("STORAGE__ROOT__DEEP", "x", "expected storage.root to be a mapping, got str 'data'"),
@@ -100,7 +100,7 @@ def test_a_wrong_override_is_named(file: Path, name: str, value: str, message: s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense: {}", "nonsense: unknown section, expected one of api"),
+        ("nonsense: {}", "nonsense: unknown section, expected one of access, api"),
         ("1: {}", "1: unknown section"),
         ("storage: 5", "storage: expected a mapping, got int 5"),
         ("- a", "expected a mapping of sections, got list ['a']"),

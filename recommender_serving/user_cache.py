@@ -1,0 +1,75 @@
+"""What is kept of recently asked users: their solved state and rendered lists, within a number of bytes."""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
+
+_BYTES_PER_USER = 1_200  # Python objects of one entry, beside its arrays and lists
+_BYTES_PER_LIST = 200
+
+
+class CachedUser(Generic[S]):
+    """One user's state with the lists rendered from it.
+
+    Attributes:
+        state: What the lists are made from.
+        version: Of the user's events, that the state was made from.
+        lists: (length, seen items left out) -> rendered list.
+        size: Bytes that the cache counts for the entry.
+    """
+
+    __slots__ = ("lists", "size", "state", "version")
+
+    def __init__(self, state: S, version: int, size: int) -> None:
+        self.state = state
+        self.version = version
+        self.lists: dict[tuple[int, bool], bytes] = {}
+        self.size = size
+
+
+class UserCache(Generic[S]):
+    """Users by id; the one that was not asked for longest goes first.
+
+    A list is kept inside the entry of the state that it was made from. Putting a new state drops the lists of the old
+    one, and a list that is finished only afterwards lands in an entry that nobody finds any more.
+
+    Args:
+        capacity: Bytes that all entries may have together.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._users: OrderedDict[str, CachedUser[S]] = OrderedDict()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def get(self, user_id: str) -> CachedUser[S] | None:
+        """The user's entry, if it is kept."""
+        user = self._users.get(user_id)
+        if user is not None:
+            self._users.move_to_end(user_id)
+        return user
+
+    def put(self, user_id: str, state: S, version: int, state_bytes: int) -> CachedUser[S]:
+        """Keep a new state; lists made from an older one are dropped."""
+        old = self._users.pop(user_id, None)
+        self.size -= old.size if old is not None else 0
+        user = self._users[user_id] = CachedUser(state, version, _BYTES_PER_USER + state_bytes)
+        self._grow(user.size)
+        return user
+
+    def add_list(self, user_id: str, user: CachedUser[S], key: tuple[int, bool], body: bytes) -> None:
+        """Keep a list that was made from the state of this very entry."""
+        user.lists[key] = body
+        if self._users.get(user_id) is user:
+            user.size += _BYTES_PER_LIST + len(body)
+            self._grow(_BYTES_PER_LIST + len(body))
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        while self.size > self._capacity and len(self._users) > 1:
+            _, oldest = self._users.popitem(last=False)
+            self.size -= oldest.size
