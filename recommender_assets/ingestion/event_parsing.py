@@ -1,15 +1,13 @@
 """The engine's decoder applied to Kafka records in Arrow batches, on Spark's Python workers."""
 
-from collections.abc import Iterator
-
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from recommender_assets.ingestion.tables import SCHEMAS
 from recommender_serving.engine.config import RatingScale
-from recommender_serving.engine.events import Event, Rejection, decode_event
+from recommender_serving.engine.events import MAX_EVENT_BYTES, Event, Rejection, decode_event, too_large
 
 _EVENT_FIELDS = ("user_id", "item_id", "event_type", "rating", "event_id", "ranking_id")
 _RECORD_SCHEMA = pa.schema(
@@ -29,29 +27,38 @@ PARSED_SCHEMA = pa.schema(
 
 
 def parse_records(records: pa.RecordBatch, scale: RatingScale) -> pa.RecordBatch:
-    """Decode a batch of Kafka records: one row of `PARSED_SCHEMA` for each record, in the same order."""
+    """Decode a batch of `kafka_records`: one row of `PARSED_SCHEMA` for each record, in the same order."""
     timestamps = pc.divide(records.column("kafka_timestamp").cast(pa.int64()), 1_000).to_pylist()
     decoded = [
         decode_event(value, timestamp, scale)
         for value, timestamp in zip(records.column("value").to_pylist(), timestamps, strict=True)
     ]
+    for row in np.flatnonzero(records.column("large_bytes").is_valid().to_numpy(zero_copy_only=False)):
+        decoded[row] = too_large(
+            records.column("large_bytes")[row].as_py(), records.column("large_sha256")[row].as_py()
+        )
     return pa.RecordBatch.from_pydict(
         {name: records.column(name) for name in _RECORD_SCHEMA.names} | _event_columns(decoded),
         schema=PARSED_SCHEMA,
     )
 
 
-def parsed_events(records: DataFrame, scale: RatingScale) -> DataFrame:
-    """The rows of Spark's Kafka source, decoded (columns of `PARSED_SCHEMA`)."""
+def kafka_records(records: DataFrame) -> DataFrame:
+    """The rows of Spark's Kafka source as `parse_records` takes them.
 
-    def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield parse_records(batch, scale)
-
-    renamed = records.selectExpr(
-        "key", "value", "partition AS kafka_partition", "offset AS kafka_offset", "timestamp AS kafka_timestamp"
+    Of a value (or key) beyond the limit of an event only the first bytes leave the JVM, with the length and SHA-256 of
+    the whole: a batch of giants must not fill the memory of the workers.
+    """
+    is_large = f"octet_length(value) > {MAX_EVENT_BYTES}"
+    return records.selectExpr(
+        f"IF(octet_length(key) > {MAX_EVENT_BYTES}, substring(key, 1, {MAX_EVENT_BYTES}), key) AS key",
+        f"IF({is_large}, substring(value, 1, {MAX_EVENT_BYTES}), value) AS value",
+        "partition AS kafka_partition",
+        "offset AS kafka_offset",
+        "timestamp AS kafka_timestamp",
+        f"IF({is_large}, octet_length(value), NULL) AS large_bytes",
+        f"IF({is_large}, sha2(value, 256), NULL) AS large_sha256",
     )
-    return renamed.mapInArrow(parse, from_arrow_schema(PARSED_SCHEMA))
 
 
 def _event_columns(decoded: list[Event | Rejection]) -> dict[str, pa.Array | list[object]]:

@@ -1,22 +1,31 @@
 """What happens to one micro-batch: every record becomes one row of `interactions` or of `rejected_events`."""
 
+import datetime as dt
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.pandas.types import from_arrow_schema
 
-from recommender_assets.ingestion.deduplication import read_in_earlier_batches, repeated_in_batch
-from recommender_assets.ingestion.event_parsing import parsed_events
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
+from recommender_assets.ingestion.commits import commit_files
+from recommender_assets.ingestion.deduplication import duplicates
+from recommender_assets.ingestion.event_files import (
+    FILE_SCHEMA,
+    WrittenFile,
+    read_columns,
+    remove_event_file,
+    writing,
+)
+from recommender_assets.ingestion.event_parsing import kafka_records, parse_records
+from recommender_assets.ingestion.tables import SCHEMAS, TableName
 from recommender_serving.engine.config import RatingScale
-
-_POSITION = ["kafka_partition", "kafka_offset"]
-_KEY = [*_POSITION, "event_id", "timestamp", "event_day", "reason"]
 
 
 @dataclass(frozen=True)
@@ -28,58 +37,123 @@ class PartitionCounts:
     rejected: int = 0
 
 
-def write_micro_batch(records: DataFrame, root: Path, topic_id: str, scale: RatingScale) -> dict[int, PartitionCounts]:
-    """Decode, deduplicate and write the records of one micro-batch, rejected ones first.
+def write_micro_batch(
+    records: DataFrame, root: Path, topic_id: str, scale: RatingScale, committed_at: dt.datetime
+) -> dict[int, PartitionCounts]:
+    """Decode, deduplicate and write the records of one micro-batch, and commit them, rejected ones first.
 
-    The driver holds the identities of one micro-batch (some 70 bytes for each record), never the records.
+    Workers decode and write the files; the driver holds the identities of one micro-batch (28 bytes for each record),
+    never the records. Only when it finds duplicates are their files written again, and the raw bytes of duplicates read
+    again from Kafka.
+
+    Args:
+        records: rows of Spark's Kafka source.
+        root: the storage root.
+        topic_id: the broker's id of the topic.
+        scale: lowest and highest rating allowed.
+        committed_at: time of the ledger row that will follow.
 
     Returns:
         Counts for each partition that has records.
     """
-    parsed = parsed_events(records, scale).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        keys = parsed.select(*_KEY).toArrow()
-        accepted, rejected = parsed.where("reason IS NULL"), parsed.where("reason IS NOT NULL")
-        duplicates = _duplicates(accepted, keys, root)
-        counts = _counts(keys, duplicates)
-        if duplicates.num_rows:
-            positions = F.broadcast(records.sparkSession.createDataFrame(duplicates))
-            rejected = rejected.unionByName(_as_rejected(accepted.join(positions, _POSITION)))
-            accepted = accepted.join(positions, _POSITION, "left_anti")
-        if any(count.duplicate + count.rejected for count in counts.values()):
-            _append(rejected, root, "rejected_events", topic_id)
-        if any(count.accepted for count in counts.values()):
-            _append(accepted, root, "interactions", topic_id)
-        return counts
-    finally:
-        parsed.unpersist()
+    constants = {"topic_id": topic_id, "ingested_at": committed_at}
+    raw = kafka_records(records)
+    files = _written(raw, writing(root, constants, lambda batch: _by_fate(parse_records(batch, scale))))
+    accepted = [file for file in files if file.table == "interactions"]
+    rejected = [file for file in files if file.table == "rejected_events"]
+    found = duplicates([file.identities for file in accepted], root)
+    repeated = [file.identities[is_duplicate] for file, is_duplicate in zip(accepted, found, strict=True)]
+    counts = _counts([file.identities for file in accepted], repeated, [file.identities for file in rejected])
+    if any(len(rows) for rows in repeated):
+        rejected += _as_rejected(raw, np.concatenate(repeated), root, constants, scale)
+        accepted = _without_duplicates(records, accepted, found, root)
+    commit_files(root, "rejected_events", rejected, committed_at)
+    commit_files(root, "interactions", accepted, committed_at)
+    return counts
 
 
-def _duplicates(accepted: DataFrame, keys: pa.Table, root: Path) -> pa.Table:
-    """Positions of valid events that were read before, each once."""
-    valid = keys.filter(pc.is_null(keys["reason"]))
-    repeated = valid.filter(pa.array(repeated_in_batch(valid))).select(_POSITION)
-    earlier = read_in_earlier_batches(accepted, root, pc.unique(valid["event_day"]).to_pylist())
-    return pa.concat_tables([repeated, earlier.cast(repeated.schema)]).group_by(_POSITION).aggregate([])
+def _written(rows: DataFrame, write: Any) -> list[WrittenFile]:
+    files = rows.mapInArrow(write, from_arrow_schema(FILE_SCHEMA)).toArrow()
+    return [WrittenFile.from_row(row) for row in files.to_pylist()]
 
 
-def _counts(keys: pa.Table, duplicates: pa.Table) -> dict[int, PartitionCounts]:
-    partitions = keys["kafka_partition"].to_numpy()
-    size = int(partitions.max(initial=-1)) + 1
-    read = np.bincount(partitions, minlength=size)
-    rejected = np.bincount(partitions[pc.is_valid(keys["reason"]).to_numpy()], minlength=size)
-    duplicate = np.bincount(duplicates["kafka_partition"].to_numpy(), minlength=size)
+def _by_fate(parsed: pa.RecordBatch) -> Iterator[tuple[TableName, pa.RecordBatch]]:
+    is_event = pc.is_null(parsed.column("reason"))
+    if pc.all(is_event).as_py():
+        yield "interactions", parsed
+    else:
+        yield "interactions", parsed.filter(is_event)
+        yield "rejected_events", parsed.filter(pc.invert(is_event))
+
+
+def _counts(
+    accepted: Iterable[npt.NDArray[np.void]],
+    repeated: Iterable[npt.NDArray[np.void]],
+    rejected: Iterable[npt.NDArray[np.void]],
+) -> dict[int, PartitionCounts]:
+    valid, duplicate, refused = (_by_partition(rows) for rows in (accepted, repeated, rejected))
     return {
-        int(p): PartitionCounts(int(read[p] - rejected[p] - duplicate[p]), int(duplicate[p]), int(rejected[p]))
-        for p in np.flatnonzero(read)
+        partition: PartitionCounts(
+            valid.get(partition, 0) - duplicate.get(partition, 0),
+            duplicate.get(partition, 0),
+            refused.get(partition, 0),
+        )
+        for partition in sorted(valid.keys() | refused.keys())
     }
 
 
-def _as_rejected(duplicates: DataFrame) -> DataFrame:
-    detail = F.format_string("event_id: %s with this timestamp was read before", "event_id")
-    return duplicates.withColumns({"reason": F.lit("duplicate"), "detail": detail})
+def _by_partition(rows: Iterable[npt.NDArray[np.void]]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for identities in rows:
+        for partition, count in zip(*np.unique(identities["kafka_partition"], return_counts=True), strict=True):
+            counts[int(partition)] = counts.get(int(partition), 0) + int(count)
+    return counts
 
 
-def _append(rows: DataFrame, root: Path, name: TableName, topic_id: str) -> None:
-    complete = rows.withColumns({"topic_id": F.lit(topic_id), "ingested_at": F.current_timestamp()})
-    complete.select(*SCHEMAS[name].names).write.format("delta").mode("append").save(table_path(root, name))
+def _as_rejected(
+    raw: DataFrame, repeated: npt.NDArray[np.void], root: Path, constants: dict[str, Any], scale: RatingScale
+) -> list[WrittenFile]:
+    """Write the duplicates, with the bytes that Kafka still has, to `rejected_events`."""
+
+    def split(batch: pa.RecordBatch) -> Iterator[tuple[TableName, pa.RecordBatch]]:
+        parsed = parse_records(batch, scale)
+        detail = pc.binary_join_element_wise(
+            "event_id:", parsed["event_id"], "with this timestamp was read before", " "
+        )
+        reason = pa.repeat("duplicate", parsed.num_rows)
+        yield (
+            "rejected_events",
+            parsed.drop_columns(["reason", "detail"]).append_column("reason", reason).append_column("detail", detail),
+        )
+
+    columns = {name: pa.array(repeated[name]) for name in ("kafka_partition", "kafka_offset")}
+    positions = raw.sparkSession.createDataFrame(pa.table(columns))
+    return _written(raw.join(F.broadcast(positions), list(columns), "left_semi"), writing(root, constants, split))
+
+
+def _without_duplicates(
+    records: DataFrame, files: list[WrittenFile], found: list[npt.NDArray[np.bool_]], root: Path
+) -> list[WrittenFile]:
+    """The same files, those with duplicates written again without them."""
+
+    def split(batch: pa.RecordBatch) -> Iterator[tuple[TableName, pa.RecordBatch]]:
+        for file in batch.to_pylist():
+            is_kept = ~np.frombuffer(file["is_duplicate"], np.bool_)
+            start = 0
+            for rows in read_columns(root, "interactions", file["path"], SCHEMAS["interactions"].names):
+                yield "interactions", rows.filter(pa.array(is_kept[start : start + rows.num_rows]))
+                start += rows.num_rows
+
+    pairs = list(zip(files, found, strict=True))
+    changed = [(file, is_duplicate) for file, is_duplicate in pairs if is_duplicate.any()]
+    table = pa.table(
+        {
+            "path": [file.path for file, _ in changed],
+            "is_duplicate": [is_duplicate.tobytes() for _, is_duplicate in changed],
+        }
+    )
+    tasks = records.sparkSession.createDataFrame(table).repartition(len(changed), "path")
+    rewritten = _written(tasks, writing(root, {}, split))
+    for file, _ in changed:
+        remove_event_file(root, "interactions", file.path)
+    return [file for file, is_duplicate in pairs if not is_duplicate.any()] + rewritten

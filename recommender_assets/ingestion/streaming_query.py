@@ -1,5 +1,6 @@
 """The streaming query from Kafka into the Delta tables, and the order in which a micro-batch is committed."""
 
+import datetime as dt
 import json
 import shutil
 import uuid
@@ -9,7 +10,13 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from recommender_assets.ingestion.checkpoint import end_offsets
-from recommender_assets.ingestion.commits import LedgerRow, append_rows, remove_uncommitted
+from recommender_assets.ingestion.commits import (
+    LedgerRow,
+    append_rows,
+    latest_commit_time,
+    next_commit_time,
+    remove_uncommitted,
+)
 from recommender_assets.ingestion.ledger import LedgerPosition, ledger_position
 from recommender_assets.ingestion.micro_batch import PartitionCounts, write_micro_batch
 from recommender_assets.ingestion.tables import create_tables
@@ -37,6 +44,7 @@ class _Ingestion:
     settings: Settings
     topic_id: str
     next_offsets: dict[int, int]
+    latest_commit: dt.datetime | None
     generation: str = field(default_factory=lambda: uuid.uuid4().hex)
     batches: list[list[LedgerRow]] = field(default_factory=list)
 
@@ -47,7 +55,8 @@ class _Ingestion:
     def write(self, records: DataFrame, batch_id: int) -> None:
         streaming = self.settings.streaming
         ends = end_offsets(self.checkpoint, batch_id, streaming.topic)
-        counts = write_micro_batch(records, self.settings.root, self.topic_id, self.settings.ratings)
+        committed_at = next_commit_time(self.latest_commit)
+        counts = write_micro_batch(records, self.settings.root, self.topic_id, self.settings.ratings, committed_at)
         rows = []
         for partition, end in ends.items():
             start = self.next_offsets.get(partition, 0)
@@ -61,7 +70,9 @@ class _Ingestion:
             rows,
             generation=self.generation,
             batch_id=batch_id,
+            committed_at=committed_at,
         )
+        self.latest_commit = committed_at
         self.next_offsets |= ends
         self.batches.append(rows)
 
@@ -79,7 +90,7 @@ def ingest_available(spark: SparkSession, settings: Settings) -> IngestionReport
         create_tables(root)
         topic_id, starts, ends = starting_offsets(settings, ledger_position(root, topic))
         remove_uncommitted(root)
-        ingestion = _Ingestion(settings, topic_id, dict(starts))
+        ingestion = _Ingestion(settings, topic_id, dict(starts), latest_commit_time(root))
         if starts != ends:
             _run(spark, ingestion)
         rows = [row for batch in ingestion.batches for row in batch]
@@ -119,6 +130,7 @@ def _records(spark: SparkSession, settings: Settings, starts: dict[int, int]) ->
         "startingOffsets": json.dumps({streaming.topic: {str(key): offset for key, offset in starts.items()}}),
         "maxOffsetsPerTrigger": str(streaming.max_records_per_batch),
         "failOnDataLoss": "true",
+        "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
     return spark.readStream.format("kafka").options(**options).load()
 

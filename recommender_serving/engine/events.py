@@ -5,7 +5,7 @@ clock, so that every replica and every rerun judges alike.
 """
 
 import datetime as dt
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -26,6 +26,7 @@ EVENT_TYPES: tuple[str, ...] = ("rating", "view", "click", "purchase", "remove",
 TYPE_CODES: dict[str, int] = {name: code for code, name in enumerate(EVENT_TYPES)}
 REASONS: tuple[str, ...] = (
     "empty_record",
+    "event_too_large",
     "malformed_json",
     "wrong_type",
     "missing_field",
@@ -40,6 +41,8 @@ REASONS: tuple[str, ...] = (
     "timestamp_too_far_ahead",
     "duplicate",  # found by whoever has seen the earlier event
 )
+
+MAX_EVENT_BYTES = 65_536
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECONDS_FROM = 1e11  # smaller numbers are epoch seconds
@@ -110,6 +113,8 @@ def decode_event(raw: bytes | None, record_timestamp_ms: int, scale: RatingScale
     """
     if not raw:
         return Rejection("empty_record", "record: expected a JSON object, got no value")
+    if len(raw) > MAX_EVENT_BYTES:
+        return too_large(len(raw), sha256(raw).hexdigest())
     # How deep the parser can go depends on the caller's stack: a limit of our own judges alike everywhere.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and is_too_deep(raw):
         return Rejection("malformed_json", f"record: nested deeper than {MAX_DEPTH} levels")
@@ -122,6 +127,13 @@ def decode_event(raw: bytes | None, record_timestamp_ms: int, scale: RatingScale
         return (
             Rejection(*explain(raw, error)) if relevant is None else decode_event(relevant, record_timestamp_ms, scale)
         )
+
+
+def too_large(size: int, sha256_hex: str) -> Rejection:
+    """The rejection of a record of more than `MAX_EVENT_BYTES`, of which tables keep only the first ones."""
+    return Rejection(
+        "event_too_large", f"record: expected at most {MAX_EVENT_BYTES} bytes, got {size} with SHA-256 {sha256_hex}"
+    )
 
 
 def encode_event(event: Event) -> bytes:

@@ -4,15 +4,27 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from recommender_assets.ingestion import commits
-from recommender_assets.ingestion.commits import LedgerRow, append_rows, remove_uncommitted, uncommitted
+from recommender_assets.ingestion.commits import (
+    LedgerRow,
+    append_rows,
+    commit_files,
+    latest_commit_time,
+    next_commit_time,
+    remove_uncommitted,
+    uncommitted,
+)
+from recommender_assets.ingestion.event_files import EventFile, WrittenFile
 from recommender_assets.ingestion.ledger import ledger_position
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
+
+UNCOMMITTED = CommitProperties(app_transactions=[Transaction("ingestion", 2**62)])
+"""As a batch leaves it whose ledger row was never written."""
 
 
 @pytest.fixture
@@ -24,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 def add_interactions(root: Path, *records: tuple[str, int, int]) -> None:
     rows = [dict(zip(("topic_id", "kafka_partition", "kafka_offset"), record, strict=True)) for record in records]
     table = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
-    write_deltalake(table_path(root, "interactions"), table, mode="append")
+    write_deltalake(table_path(root, "interactions"), table, mode="append", commit_properties=UNCOMMITTED)
 
 
 def records(root: Path) -> set[tuple[str, int, int]]:
@@ -114,7 +126,7 @@ def test_rejected_events_without_a_ledger_row_are_removed_too(root: Path) -> Non
     append_rows(root, "events", "id", [LedgerRow(0, 0, 1)])
     rows = [{"topic_id": "id", "kafka_partition": 0, "kafka_offset": offset} for offset in (0, 1, 2)]
     rejected = pa.Table.from_pylist(rows, schema=SCHEMAS["rejected_events"])
-    write_deltalake(table_path(root, "rejected_events"), rejected, mode="append")
+    write_deltalake(table_path(root, "rejected_events"), rejected, mode="append", commit_properties=UNCOMMITTED)
     assert remove_uncommitted(root) == 2
     assert read_table(root, "rejected_events")["kafka_offset"].to_pylist() == [0]
 
@@ -130,6 +142,48 @@ def test_all_rows_of_a_batch_are_one_commit_with_one_time_in_the_order_of_partit
     assert table_version(root, "ingestion_ledger") == 1
     assert rows["kafka_partition"].to_pylist() == [0, 1, 2]
     assert len(set(rows["committed_at"].to_pylist())) == 1
+
+
+def write_file(root: Path, *offsets: int) -> list[WrittenFile]:
+    columns = {"topic_id": "id", "kafka_partition": 0, "event_id": "e", "timestamp": NOW}
+    rows = pa.RecordBatch.from_pylist(
+        [
+            {field.name: columns.get(field.name) for field in SCHEMAS["interactions"]}
+            | {"kafka_offset": o, "event_key": 1}
+            for o in offsets
+        ],
+        schema=SCHEMAS["interactions"],
+    )
+    file = EventFile(root, "interactions", {})
+    file.add(rows)
+    return [WrittenFile.from_row(row) for row in file.close()]
+
+
+NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+
+
+def test_a_file_is_part_of_its_table_once_it_is_committed(root: Path) -> None:
+    files = write_file(root, 0, 1) + write_file(root, 2)
+    assert records(root) == set()
+    commit_files(root, "interactions", files, next_commit_time(None))
+    assert records(root) == {("id", 0, 0), ("id", 0, 1), ("id", 0, 2)}
+    assert table_version(root, "interactions") == 1
+    commit_files(root, "interactions", [], next_commit_time(None))
+    assert table_version(root, "interactions") == 1
+
+
+def test_a_table_that_is_not_ahead_of_the_ledger_is_not_searched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for start in (0, 2):
+        moment = next_commit_time(latest_commit_time(root))
+        commit_files(root, "interactions", write_file(root, start, start + 1), moment)
+        append_rows(root, "events", "id", [LedgerRow(0, start, start + 2, accepted=2)], committed_at=moment)
+    with monkeypatch.context() as patch:
+        patch.setattr(commits, "uncommitted", lambda _: pytest.fail("searched"))
+        assert remove_uncommitted(root) == 0
+    commit_files(root, "interactions", write_file(root, 4), next_commit_time(latest_commit_time(root)))
+    assert remove_uncommitted(root) == 1
+    assert remove_uncommitted(root) == 0
+    assert {offset for _, _, offset in records(root)} == {0, 1, 2, 3}
 
 
 def test_an_expired_range_counts_as_lost_and_not_as_read(root: Path) -> None:

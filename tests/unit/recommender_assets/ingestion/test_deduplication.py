@@ -1,100 +1,118 @@
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from recommender_assets.ingestion import deduplication
-from recommender_assets.ingestion.deduplication import _may_hold, repeated_in_batch
+from recommender_assets.ingestion.deduplication import duplicates, files_that_may_hold, read_before, repeated
+from recommender_assets.ingestion.event_files import IDENTITY
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 
-COLUMNS = ("event_id", "timestamp", "kafka_partition", "kafka_offset")
-SCHEMA = pa.schema([SCHEMAS["interactions"].field(name) for name in COLUMNS])
+Row = tuple[int, int, int, int]
 
 
-def batch(rows: list[tuple[str, int, int, int]]) -> pa.Table:
-    return pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], schema=SCHEMA)
+def events(rows: Iterable[Row]) -> npt.NDArray[np.void]:
+    """From (partition, offset, key, time)."""
+    return np.array(list(rows), IDENTITY)
 
 
-def test_the_lowest_position_counts_and_an_id_with_another_time_is_another_event() -> None:
-    rows = [("a", 1, 1, 0), ("a", 1, 0, 9), ("a", 2, 0, 1), ("b", 1, 0, 2), ("a", 1, 0, 3)]
-    assert repeated_in_batch(batch(rows)).tolist() == [True, True, False, False, False]
+def append(root: Path, *keys: tuple[int, int]) -> None:
+    """A file of `interactions` with events of (key, epoch microseconds)."""
+    rows = [{"event_key": key, "timestamp": time, "event_day": dt.date(1970, 1, 1)} for key, time in keys]
+    table = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
+    write_deltalake(table_path(root, "interactions"), table, mode="append")
 
 
-@pytest.mark.parametrize("rows", [[], [("a", 1, 0, 0)]])
-def test_a_tiny_batch_repeats_nothing(rows: list[tuple[str, int, int, int]]) -> None:
-    assert not repeated_in_batch(batch(rows)).any()
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    create_tables(tmp_path)
+    return tmp_path
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.integers(0, 2)), max_size=30), st.randoms())
-def test_it_equals_the_plain_definition_in_any_order(keys: list[tuple[str, int, int]], random: object) -> None:
-    rows = [(*key, offset) for offset, key in enumerate(keys)]
+def test_the_lowest_position_counts_and_a_key_with_another_time_is_another_event() -> None:
+    rows = [(1, 0, 7, 1), (0, 9, 7, 1), (0, 1, 7, 2), (0, 2, 8, 1), (0, 3, 7, 1)]
+    assert repeated(events(rows)).tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("rows", [[], [(0, 0, 7, 1)]])
+def test_a_tiny_batch_repeats_nothing(rows: list[Row], root: Path) -> None:
+    assert not repeated(events(rows)).any()
+    assert not read_before(events(rows), root).any()
+
+
+KEYS = st.sampled_from([0, 1, 2, 2**63 - 1])
+TIMES = st.sampled_from([-1, 0, 1, 10**15])
+
+
+@given(st.lists(st.tuples(KEYS, TIMES, st.integers(0, 2)), max_size=30), st.randoms())
+def test_repeats_are_those_of_the_plain_definition_in_any_order(keys: list[Row], random: object) -> None:
+    rows = [(partition, offset, key, time) for offset, (key, time, partition) in enumerate(keys)]
     random.shuffle(rows)  # type: ignore[attr-defined]
-    first: dict[tuple[str, int], tuple[int, int]] = {}
-    for event_id, time, *position in rows:
-        first[event_id, time] = min(first.get((event_id, time), (9, 9)), tuple(position))
-    expected = [first[event_id, time] != tuple(position) for event_id, time, *position in rows]
-    assert repeated_in_batch(batch(rows)).tolist() == expected
+    first: dict[tuple[int, int], tuple[int, int]] = {}
+    for partition, offset, *identity in rows:
+        first[tuple(identity)] = min(first.get(tuple(identity), (9, 9)), (partition, offset))  # type: ignore[index]
+    expected = [first[key, time] != (partition, offset) for partition, offset, key, time in rows]
+    assert repeated(events(rows)).tolist() == expected
+
+
+EVENTS = st.lists(st.tuples(KEYS, TIMES), max_size=12)
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(st.lists(EVENTS, max_size=3), st.lists(EVENTS, max_size=3))
+def test_duplicates_are_those_of_the_plain_definition(
+    tmp_path_factory: pytest.TempPathFactory, earlier: list[list[tuple[int, int]]], now: list[list[tuple[int, int]]]
+) -> None:
+    root = tmp_path_factory.mktemp("tables")
+    DeltaTable.create(table_path(root, "interactions"), SCHEMAS["interactions"])
+    for keys in filter(None, earlier):
+        append(root, *keys)
+    seen = {key for keys in earlier for key in keys}
+    expected, files, offset = [], [], 0
+    for keys in now:
+        of_file = []
+        for key in keys:
+            of_file.append(key in seen)
+            seen.add(key)
+        files.append(events((0, offset + row, *key) for row, key in enumerate(keys)))
+        expected.append(of_file)
+        offset += len(keys)
+    assert [found.tolist() for found in duplicates(files, root)] == expected
+
+
+def test_different_events_whose_mixed_values_are_equal_are_told_apart(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deduplication, "_mixed", lambda keys, _: np.zeros(len(keys), np.uint64))
+    append(root, (1, 1), (2, 1))
+    rows = events([(0, 0, 1, 1), (0, 1, 1, 2), (0, 2, 2, 1), (0, 3, 1, 2), (0, 4, 3, 1)])
+    assert read_before(rows, root).tolist() == [True, False, True, False, False]
+    assert repeated(rows).tolist() == [False, False, False, True, False]
 
 
 @pytest.mark.parametrize(
-    ("days", "expected"),
-    [([], False), ([1], False), ([2], True), ([1, 9], True), ([4], False), ([6], True), ([9], False)],
+    ("milliseconds", "expected"), [([], 0), ([9], 0), ([10], 1), ([0, 40], 0), ([0, 25], 1), ([10, 20], 2)]
 )
-def test_only_days_within_a_files_statistics_are_looked_up(tmp_path: Path, days: list[int], expected: bool) -> None:  # noqa: FBT001
-    create_tables(tmp_path)
-    for low, high in ((2, 3), (5, 8)):
-        rows = [{"event_id": "e", "event_day": dt.date(2020, 1, day)} for day in (low, high)]
-        table = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
-        write_deltalake(table_path(tmp_path, "interactions"), table, mode="append")
-    wanted = [dt.date(2020, 1, day) for day in days]
-    if days == [1, 9]:
-        wanted.insert(1, dt.date(2020, 1, 6))
-    assert _may_hold(tmp_path, wanted) is expected
+def test_only_files_whose_range_holds_a_time_stamp_are_read(root: Path, milliseconds: list[int], expected: int) -> None:
+    for low, high in ((10, 15), (20, 30)):
+        append(root, (1, low * 1_000), (2, high * 1_000))
+    assert len(files_that_may_hold(root, np.array(milliseconds, np.int64) * 1_000)) == expected
 
 
-def test_an_empty_table_holds_nothing(tmp_path: Path) -> None:
-    create_tables(tmp_path)
-    assert not _may_hold(tmp_path, [dt.date(2020, 1, 1)])
+def test_a_largest_time_stamp_that_was_cut_to_milliseconds_hides_no_event(root: Path) -> None:
+    append(root, (1, 1_000), (2, 1_999))
+    assert read_before(events([(0, 0, 2, 1_999)]), root).all()
 
 
-FIRST_DAY = dt.date(2020, 1, 1)
-DAY_NUMBERS = st.integers(0, 15)
-
-
-def day(number: int) -> dt.date:
-    return FIRST_DAY + dt.timedelta(days=number)
-
-
-@given(
-    st.lists(st.tuples(DAY_NUMBERS, DAY_NUMBERS).map(sorted) | st.none(), max_size=4),
-    st.sets(DAY_NUMBERS, max_size=5).map(sorted),
-)
-def test_files_that_cannot_hold_a_day_are_those_of_the_plain_definition(
-    files: list[list[int] | None], days: list[int]
-) -> None:
-    """`None` is a file without statistics: it may hold any day."""
-    lows, highs = ([file and day(file[end]) for file in files] for end in (0, 1))
-    actions = pa.table({"min.event_day": pa.array(lows, pa.date32()), "max.event_day": pa.array(highs, pa.date32())})
-
-    class Listed:
-        def __init__(self, _: str) -> None:
-            pass
-
-        def get_add_actions(self, *, flatten: bool) -> pa.Table:
-            assert flatten
-            return actions
-
-    expected = any(file is None or file[0] <= number <= file[1] for file in files for number in days)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deduplication, "DeltaTable", Listed)
-        assert _may_hold(Path("root"), [day(number) for number in days]) is expected
-
-
-def test_files_without_any_statistics_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_statistics_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Listed:
         def __init__(self, _: str) -> None:
             pass
@@ -103,18 +121,5 @@ def test_files_without_any_statistics_are_looked_up(tmp_path: Path, monkeypatch:
             return pa.table({"path": ["a"]})
 
     monkeypatch.setattr(deduplication, "DeltaTable", Listed)
-    assert _may_hold(tmp_path, [FIRST_DAY])
-    assert not _may_hold(tmp_path, [])
-
-
-def test_days_that_no_file_holds_are_answered_without_spark(tmp_path: Path) -> None:
-    class Events:
-        """A data frame that can be narrowed, but has no session to read a table with."""
-
-        def select(self, *_: str) -> "Events":
-            return self
-
-    create_tables(tmp_path)
-    found = deduplication.read_in_earlier_batches(Events(), tmp_path, [FIRST_DAY])  # type: ignore[arg-type]
-    assert found.num_rows == 0
-    assert found.schema == pa.schema([SCHEMA.field(name) for name in ("kafka_partition", "kafka_offset")])
+    assert files_that_may_hold(root, np.array([1], np.int64)) == ["a"]
+    assert files_that_may_hold(root, np.array([], np.int64)) == []

@@ -1,13 +1,16 @@
 import datetime as dt
+from hashlib import sha256
 
 import pyarrow as pa
 
 from recommender_assets.ingestion.event_parsing import PARSED_SCHEMA, parse_records
 from recommender_serving.engine.config import RatingScale
-from recommender_serving.engine.events import derived_event_id, event_key
+from recommender_serving.engine.events import MAX_EVENT_BYTES, Rejection, decode_event, derived_event_id, event_key
 
 RECEIVED = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
-RECORD_SCHEMA = pa.schema([PARSED_SCHEMA.field(i) for i in range(5)])
+RECORD_SCHEMA = pa.schema(
+    [*(PARSED_SCHEMA.field(i) for i in range(5)), ("large_bytes", pa.int32()), ("large_sha256", pa.string())]
+)
 
 
 def parse(*values: bytes | None, received: dt.datetime = RECEIVED) -> list[dict[str, object]]:
@@ -58,3 +61,16 @@ def test_a_day_before_1970_is_the_day_and_not_the_one_after() -> None:
 
 def test_no_records_give_no_rows() -> None:
     assert parse() == []
+
+
+def test_a_giant_of_which_only_the_beginning_came_is_judged_as_the_decoder_judges_the_whole() -> None:
+    whole = b'{"user_id": "u", "item_id": "i", "rating": 1, "timestamp": 0, "pad": "' + b"x" * 70_000 + b'"}'
+    row = {"kafka_timestamp": RECEIVED, "value": whole[:MAX_EVENT_BYTES], "kafka_partition": 0, "kafka_offset": 0}
+    row |= {"large_bytes": len(whole), "large_sha256": sha256(whole).hexdigest()}
+    parsed = parse_records(pa.RecordBatch.from_pylist([row], schema=RECORD_SCHEMA), RatingScale()).to_pylist()[0]
+    judged = decode_event(whole, 1_704_110_400_000, RatingScale())
+    assert isinstance(judged, Rejection)
+    assert (parsed["reason"], parsed["detail"]) == (judged.reason, judged.detail)
+    assert parsed["reason"] == "event_too_large"
+    assert str(len(whole)) in judged.detail
+    assert parsed["value"] == whole[:65_536]

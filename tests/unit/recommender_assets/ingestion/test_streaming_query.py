@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 
 from recommender_assets.ingestion import streaming_query
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
@@ -41,7 +41,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, counts: dict[int, PartitionCounts])
 
 
 def test_each_batch_goes_on_where_the_one_before_it_ended(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    ingestion = _Ingestion(settings, "id", {0: 5, 1: 7})
+    ingestion = _Ingestion(settings, "id", {0: 5, 1: 7}, None)
     counted(monkeypatch, {0: PartitionCounts(accepted=1, duplicate=1, rejected=1)})
     plan(ingestion, 0, {0: 9, 1: 7})
     ingestion.write(NO_SPARK, 0)
@@ -63,7 +63,7 @@ def test_each_batch_goes_on_where_the_one_before_it_ended(settings: Settings, mo
 
 
 def test_a_range_that_holds_no_record_is_read_all_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    ingestion = _Ingestion(settings, "id", {0: 0})
+    ingestion = _Ingestion(settings, "id", {0: 0}, None)
     counted(monkeypatch, {})
     plan(ingestion, 0, {0: 2})
     ingestion.write(NO_SPARK, 0)
@@ -76,7 +76,7 @@ def test_a_batch_that_fails_has_no_ledger_row_and_is_planned_again(
     def fail(*_: object) -> None:
         raise OSError("disk is full")
 
-    ingestion = _Ingestion(settings, "id", {0: 0})
+    ingestion = _Ingestion(settings, "id", {0: 0}, None)
     plan(ingestion, 0, {0: 2})
     monkeypatch.setattr(streaming_query, "write_micro_batch", fail)
     with pytest.raises(OSError, match="disk is full"):
@@ -95,7 +95,8 @@ def test_nothing_new_starts_no_query_but_clears_what_a_killed_run_left(
     append_rows(settings.root, TOPIC, "id", [LedgerRow(0, 0, 2, accepted=2)])
     rows = [{"topic_id": "id", "kafka_partition": 0, "kafka_offset": offset} for offset in (0, 1, 2)]
     left = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
-    write_deltalake(table_path(settings.root, "interactions"), left, mode="append")
+    ahead = CommitProperties(app_transactions=[Transaction("ingestion", 2**62)])
+    write_deltalake(table_path(settings.root, "interactions"), left, mode="append", commit_properties=ahead)
     broker_says(monkeypatch, {0: 2}, {0: 2})
     report = ingest_available(NO_SPARK, settings)
     assert (report.batches, report.read, report.position.next_offsets) == (0, 0, {0: 2})
@@ -145,7 +146,8 @@ class FakeSpark:
         self.chosen: dict[str, str] = {}
         self.error = error
         self.stopped = False
-        self.readStream = self.writeStream = self
+        self.readStream = self.writeStream = self.sparkContext = self
+        self.defaultParallelism = 2
 
     def format(self, name: str) -> "FakeSpark":
         assert name == "kafka"
@@ -188,6 +190,7 @@ def test_the_source_starts_at_the_ledgers_position_and_skips_nothing(settings: S
     assert spark.chosen["kafka.isolation.level"] == "read_committed"
     assert spark.chosen["maxOffsetsPerTrigger"] == str(settings.streaming.max_records_per_batch)
     assert spark.chosen["subscribe"] == TOPIC
+    assert spark.chosen["minPartitions"] == "2", "a topic of one partition keeps all cores busy"
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("a batch failed")])
@@ -196,7 +199,7 @@ def test_no_checkpoint_outlives_its_query(settings: Settings, error: Exception |
     left_by_a_killed_run.mkdir(parents=True)
     spark: Any = FakeSpark(error)
     try:
-        streaming_query._run(spark, _Ingestion(settings, "id", {0: 0}))
+        streaming_query._run(spark, _Ingestion(settings, "id", {0: 0}, None))
     except RuntimeError as raised:
         assert raised is error  # noqa: PT017 - the same query either way
     assert spark.stopped

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
-from deltalake import write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -228,7 +228,8 @@ def test_accepting_says_what_was_written_writes_it_once_and_drops_what_was_not_c
     append_rows(tmp_path, "user_interactions", "current", [LedgerRow(0, 0, 10), LedgerRow(1, 0, 20)])
     left = [{"topic_id": "current", "kafka_partition": 0, "kafka_offset": 10}]
     table = pa.Table.from_pylist(left, schema=SCHEMAS["interactions"])
-    write_deltalake(table_path(tmp_path, "interactions"), table, mode="append")
+    ahead = CommitProperties(app_transactions=[Transaction("ingestion", 2**62)])
+    write_deltalake(table_path(tmp_path, "interactions"), table, mode="append", commit_properties=ahead)
     assert accept_topic(settings) == (
         "topic user_interactions (current) accepted: partition 0 from offset 12; 2 records are written down as lost"
     )

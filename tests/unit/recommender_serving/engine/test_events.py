@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from recommender_serving.engine.config import RatingScale
 from recommender_serving.engine.events import (
     EVENT_TYPES,
+    MAX_EVENT_BYTES,
     REASONS,
     TYPE_CODES,
     Event,
@@ -109,7 +111,7 @@ def test_what_is_no_id_is_refused(field: str, value: object, reason: str) -> Non
     assert "1-256 characters without control characters" in detail
 
 
-@pytest.mark.parametrize("digits", [4_200, 4_400, 100_000])
+@pytest.mark.parametrize("digits", [4_200, 4_400, 60_000])
 @pytest.mark.parametrize("field", ["user_id", "timestamp"])
 def test_integers_of_any_length_are_refused(field: str, digits: int) -> None:
     raw = MINIMAL.replace(b"123" if field == "user_id" else b'"2024-01-01T12:00:00Z"', b"9" * digits)
@@ -305,8 +307,18 @@ def test_what_is_no_json_object_is_refused(raw: bytes | None, reason: str) -> No
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"b":'])
 @pytest.mark.parametrize("prefix", [b"", MINIMAL[:-1] + b', "extra": '])
 def test_deep_nesting_is_refused(opening: bytes, prefix: bytes) -> None:
-    reason, detail = refused(decode(prefix + opening * 100_000))
+    reason, detail = refused(decode(prefix + opening * 10_000))
     assert (reason, detail) == ("malformed_json", "record: nested deeper than 64 levels")
+
+
+def test_a_record_beyond_the_limit_is_refused_with_its_length_and_digest() -> None:
+    largest = MINIMAL[:-1] + b', "pad": "' + b"x" * (MAX_EVENT_BYTES - len(MINIMAL) - 11) + b'"}'
+    assert len(largest) == MAX_EVENT_BYTES == 65_536
+    assert decode(largest) == decode(MINIMAL)
+    raw = largest + b" "
+    reason, detail = refused(decode(raw))
+    assert reason == "event_too_large"
+    assert detail == f"record: expected at most 65536 bytes, got 65537 with SHA-256 {sha256(raw).hexdigest()}"
 
 
 def test_nesting_up_to_the_limit_is_judged_alike_at_any_stack_depth() -> None:
@@ -326,8 +338,8 @@ def test_many_brackets_side_by_side_or_in_text_are_no_depth() -> None:
 
 
 def test_a_long_unclosed_text_is_judged_in_linear_time() -> None:
-    assert refused(decode(b"[" * 65 + b'"' + b'\\"' * 500_000))[0] == "malformed_json"
-    assert refused(decode(b'"' + b'\\"[' * 500_000))[0] in {"malformed_json", "wrong_type"}
+    assert refused(decode(b"[" * 65 + b'"' + b'\\"' * 32_000))[0] == "malformed_json"
+    assert refused(decode(b'"' + b'\\"[' * 21_000))[0] in {"malformed_json", "wrong_type"}
 
 
 json_values = st.recursive(
