@@ -1,139 +1,201 @@
-"""Accuracy by protocol and seed, next to its floors: `python -m benchmarks.accuracy [--ratings FILE] [--preset NAME]`.
+"""Accuracy by protocol, next to floors and intervals: `python -m benchmarks.accuracy [--ratings FILE]`.
 
-`rating` runs on a random 20 % of all rows, `rerank` and `catalogue` on a random 20 % of each user's rows. Prints a
-table and, as its last line, one JSON object.
+Runs every protocol of `evaluation/protocols.py` for both algorithms and several seeds; then the lists under a
+popularity discount, and users folded in. Figures are means over the seeds; intervals (95 %, over users) are those of
+the first seed. Temporal protocols have one split and are left out where the ratings carry no time stamps. Prints a
+table per protocol and, as its last line, one JSON object:
+protocol -> algorithm or `floors` or `intervals` -> metric -> value.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.fold_in_quality import fold_in_quality
+from benchmarks.presets import PRESETS, preset_for
 from benchmarks.rating_sets import rating_matrix
-from recommender_assets.evaluation.floors import floors
-from recommender_assets.evaluation.protocols import catalogue_metrics, rating_metrics, rerank_metrics
-from recommender_assets.evaluation.splits import random_rows, random_rows_per_user
+from recommender_assets.evaluation.bootstrap import interval
+from recommender_assets.evaluation.floors import measure_floors
+from recommender_assets.evaluation.measures.catalogue import CATALOGUE
+from recommender_assets.evaluation.measures.measure import Measured
+from recommender_assets.evaluation.model_scores import head_scores
+from recommender_assets.evaluation.protocols import PROTOCOLS, Protocol
+from recommender_assets.evaluation.scores import Scores
+from recommender_assets.evaluation.split import Split
+from recommender_assets.evaluation.splits import NoOrderInTimeError
 from recommender_assets.features.matrix import UserItemMatrix
-from recommender_assets.settings import ModelsSettings, NmfSettings, SvdSettings, load_settings
-from recommender_assets.training.trainer import Heads, fit_heads, with_users_of
-from recommender_serving.engine.history import Observations
+from recommender_assets.settings import NmfSettings, SvdSettings, load_settings
+from recommender_assets.training.trainer import Heads, fit_heads
+from recommender_serving.engine.ranking import popularity_discount
 
-PRESETS: dict[str, ModelsSettings] = {
-    "ml-1m": ModelsSettings(
-        svd=SvdSettings(
-            regularization=0.06,
-            bias_regularization=0.02,
-            epochs=40,
-            learning_rate_decay=0.95,
-            initial_deviation=0.05,
-            ranking_regularization=20.0,
-            ranking_item_regularization=10.0,
-            unobserved_weight=0.4,
-        ),
-        nmf=NmfSettings(
-            regularization=15.0,
-            user_regularization=15.0,
-            iterations=30,
-            ranking_regularization=10.0,
-            ranking_item_regularization=10.0,
-            unobserved_weight=0.2,
-        ),
-    ),
-}
-"""Hyper-parameters for other shapes of data; without a preset, those of `config.yaml`."""
+DISCOUNTS = (0.5, 0.7, 0.8, 0.9, 1.0)
+EXTRAS = ("popularity_discount", "fold_in")
+
+
+class Results:
+    """Values by protocol, column (algorithm or floor) and metric, one per seed; intervals of the first seed."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
+            lambda: defaultdict(lambda: defaultdict(list))
+        )
+        self.intervals: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(dict))
+
+    def add(self, protocol: str, column: str, measured: Measured, prefix: str = "") -> None:
+        """Keep one seed's figures."""
+        for metric, value in measured.values.items():
+            self.values[protocol][column][prefix + metric].append(value)
+        if column not in self.intervals[protocol] and not column.startswith("floor "):
+            found = {name: interval(metric) for name, metric in measured.by_user.items()}
+            ends = {name: [i.low, i.high] for name, i in found.items() if np.isfinite([i.low, i.high]).all()}
+            self.intervals[protocol][column] = ends
+
+    def print(self) -> None:
+        """One table per protocol."""
+        for protocol, columns in self.values.items():
+            split = f" ({PROTOCOLS[protocol].split})" if protocol in PROTOCOLS else ""
+            print(f"\n{protocol}{split}")
+            for column, metrics in columns.items():
+                for metric, values in metrics.items():
+                    ends = self.intervals[protocol].get(column, {}).get(metric)
+                    beside = f"  [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else ""
+                    print(f"  {column:18} {metric:32} {np.mean(values):8.4f} ± {np.std(values):.4f}{beside}")
+
+    def plain(self) -> dict[str, Any]:
+        """Means over the seeds, floors apart."""
+        plain: dict[str, Any] = {}
+        for protocol, columns in self.values.items():
+            means = {
+                column: {metric: float(np.mean(v)) for metric, v in metrics.items() if np.isfinite(v).all()}
+                for column, metrics in columns.items()
+            }
+            plain[protocol] = {column: values for column, values in means.items() if not column.startswith("floor ")}
+            plain[protocol]["floors"] = {
+                c.removeprefix("floor "): v for c, v in means.items() if c.startswith("floor ")
+            }
+            plain[protocol]["intervals"] = self.intervals[protocol]
+        return plain
 
 
 def main() -> None:
-    """Measure both algorithms and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ratings", type=Path, help="CSV with user_id, item_id, rating; default: dslabs MovieLens")
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="hyper-parameters; default: config.yaml")
-    parser.add_argument("--seeds", default="0,1,2", help="of the splits, comma-separated")
-    parser.add_argument("--algorithms", default="svd,nmf")
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ratings", type=Path, help="CSV (plain or compressed) or Parquet; default: dslabs MovieLens")
+    parser.add_argument("--preset", choices=[*PRESETS, "config"], help="hyper-parameters; default: by the data's shape")
+    parser.add_argument("--seeds", default="0,1,2", help="of the splits, comma-separated  [0,1,2]")
+    parser.add_argument("--algorithms", default="svd,nmf", help="comma-separated  [svd,nmf]")
+    parser.add_argument("--protocols", default=",".join([*PROTOCOLS, *EXTRAS]), help="comma-separated  [all]")
     parser.add_argument("--lowest-rating-weight", type=float, help="instead of events.weights.lowest_rating")
     arguments = parser.parse_args()
+    wanted = arguments.protocols.split(",")
+    if unknown := set(wanted) - {*PROTOCOLS, *EXTRAS}:
+        parser.error(
+            f"--protocols: {', '.join(sorted(unknown))} unknown, choose from {', '.join([*PROTOCOLS, *EXTRAS])}"
+        )
 
     settings = load_settings()
-    models = PRESETS[arguments.preset] if arguments.preset else settings.models
     weights = settings.weights
     if arguments.lowest_rating_weight is not None:
         weights = msgspec.structs.replace(weights, lowest_rating=arguments.lowest_rating_weight)
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
     matrix = rating_matrix(arguments.ratings, weights)
-    figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for column, metric, value in _figures(matrix, models, arguments.algorithms.split(","), seeds):
-        figures[metric][column].append(value)
-    _print_table(figures)
-    means = {metric: {column: float(np.mean(v)) for column, v in row.items()} for metric, row in figures.items()}
-    print(json.dumps({"benchmark": "accuracy", "seeds": seeds, "observations": len(matrix.observations.item), **means}))
+    preset = arguments.preset or preset_for(matrix) or "config"
+    models = PRESETS.get(preset, settings.models)
+    n = len(matrix.observations.item)
+    print(
+        f"{matrix.n_users:,} users, {matrix.n_items:,} items, {n:,} observations, hyper-parameters: {preset}",
+        flush=True,
+    )
+
+    results, seconds = Results(), {}
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    _measure_floors(matrix, wanted, seeds, results)
+    for algorithm in arguments.algorithms.split(","):
+        hyper_parameters = models.svd if algorithm == "svd" else models.nmf
+        seconds[algorithm] = _measure_algorithm(
+            algorithm, matrix, hyper_parameters, wanted, seeds=seeds, results=results
+        )
+    results.print()
+    facts = {"benchmark": "accuracy", "seeds": seeds, "observations": n, "preset": preset, "training_seconds": seconds}
+    print(json.dumps(facts | results.plain()))
 
 
-def _figures(
-    matrix: UserItemMatrix, models: ModelsSettings, algorithms: list[str], seeds: list[int]
-) -> Iterator[tuple[str, str, float]]:
-    """(column, metric, value) of every floor and algorithm, seed by seed."""
-    observations = matrix.observations
-    for seed in seeds:
-        rows = random_rows(len(observations.item), 0.2, seed)
-        per_user = random_rows_per_user(observations, 0.2, seed)
-        for metric, by_floor in floors(*_parts(observations, per_user), matrix.n_items).items():
-            if metric != "rmse":
-                yield from ((floor, metric, value) for floor, value in by_floor.items())
-        yield "item_mean", "rmse", floors(*_parts(observations, rows), matrix.n_items)["rmse"]["item_mean"]
-        for algorithm in algorithms:
-            hyper_parameters = models.svd if algorithm == "svd" else models.nmf
-            for measure, mask in ((_rating, rows), (_rankings, per_user)):
-                training, test = _parts(observations, mask)
-                start = time.perf_counter()
-                heads = with_users_of(fit_heads(training, matrix.n_items, hyper_parameters, seed), training)
-                yield algorithm, "training_seconds", time.perf_counter() - start
-                for metric, value in measure(heads, matrix, training, test).items():
-                    yield algorithm, metric, value
+def _measure_floors(matrix: UserItemMatrix, wanted: list[str], seeds: list[int], results: Results) -> None:
+    for protocol, _, split in _splits(matrix, wanted, seeds):
+        for measure in protocol.measures:
+            for floor, found in measure_floors(measure, split).items():
+                results.add(protocol.name, f"floor {floor}", found, _prefix(protocol, measure.name))
 
 
-def _parts(observations: Observations, held_out: NDArray[np.bool_]) -> tuple[Observations, Observations]:
-    return observations.select(~held_out), observations.select(held_out)
+def _measure_algorithm(
+    algorithm: str,
+    matrix: UserItemMatrix,
+    hyper_parameters: SvdSettings | NmfSettings,
+    wanted: list[str],
+    *,
+    seeds: list[int],
+    results: Results,
+) -> float:
+    """Mean seconds of one training of both heads; protocols that share a split share the training."""
+    seconds = []
+    for (_, seed), group in groupby(_splits(matrix, wanted, seeds), key=lambda s: (s[0].choose, s[1])):
+        sharing = list(group)
+        split = sharing[0][2]
+        start = time.perf_counter()
+        heads = fit_heads(split.training, matrix.n_items, hyper_parameters, seed)
+        seconds.append(time.perf_counter() - start)
+        scores = head_scores(heads.rating, heads.ranking, split.training, np.arange(split.n_items), split.scale)
+        for protocol, _, _ in sharing:
+            results.add(protocol.name, algorithm, _measured(protocol, scores, split))
+            if protocol.name == "catalogue" and "popularity_discount" in wanted:
+                for strength in DISCOUNTS:
+                    found = CATALOGUE.measure(_discounted(heads, scores, strength), split)
+                    results.add("popularity_discount", f"{algorithm} {strength}", found)
+    for seed in seeds if "fold_in" in wanted else ():
+        for metric, value in fold_in_quality(matrix, hyper_parameters, seed).items():
+            results.values["fold_in"][algorithm][metric].append(value)
+    return float(np.mean(seconds))
 
 
-def _rating(heads: Heads, matrix: UserItemMatrix, _: Observations, test: Observations) -> dict[str, float]:
-    return rating_metrics(_predict(heads, matrix), test)
+def _splits(matrix: UserItemMatrix, wanted: list[str], seeds: list[int]) -> Iterator[tuple[Protocol, int, Split]]:
+    """Every wanted protocol and seed; protocols with the same split follow each other."""
+    protocols = [protocol for name, protocol in PROTOCOLS.items() if name in wanted]
+    for _, group in groupby(protocols, key=lambda protocol: protocol.choose):
+        sharing = list(group)
+        for seed in seeds[:1] if sharing[0].name.startswith("temporal") else seeds:
+            try:
+                split = sharing[0].divide(matrix, seed)
+            except NoOrderInTimeError as error:
+                print(f"{sharing[0].name} is left out: {error}", file=sys.stderr)
+                continue
+            yield from ((protocol, seed, split) for protocol in sharing)
 
 
-def _rankings(heads: Heads, matrix: UserItemMatrix, training: Observations, test: Observations) -> dict[str, float]:
-    ranking = heads.ranking
-    return {
-        **rerank_metrics(_predict(heads, matrix), test),
-        **catalogue_metrics(
-            lambda users: ranking.user_factors[users] @ ranking.item_factors.T, training, test, matrix.n_items
-        ),
-    }
+def _discounted(heads: Heads, scores: Scores, strength: float) -> Scores:
+    factor = popularity_discount(heads.ranking.user_factors, heads.ranking.item_factors, strength)
+    return Scores(scores.predicted_ratings, lambda users: scores.catalogue_scores(users) * factor)
 
 
-def _predict(
-    heads: Heads, matrix: UserItemMatrix
-) -> Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.floating]]:
-    head, scale = heads.rating, matrix.scale
-
-    def predict(user: NDArray[np.int32], item: NDArray[np.int32]) -> NDArray[np.floating]:
-        product = np.einsum("nf,nf->n", head.user_factors[user], head.item_factors[item])
-        stars = head.global_mean + head.user_bias[user] + head.item_bias[item] + product
-        return np.asarray(np.clip(stars, scale.min, scale.max))
-
-    return predict
+def _measured(protocol: Protocol, scores: Scores, split: Split) -> Measured:
+    """All measures of a protocol as one."""
+    by_user, of_lists = {}, {}
+    for measure in protocol.measures:
+        found, prefix = measure.measure(scores, split), _prefix(protocol, measure.name)
+        by_user |= {prefix + name: metric for name, metric in found.by_user.items()}
+        of_lists |= {prefix + name: value for name, value in found.of_lists.items()}
+    return Measured(by_user, of_lists)
 
 
-def _print_table(figures: dict[str, dict[str, list[float]]]) -> None:
-    columns = list(dict.fromkeys(column for row in figures.values() for column in row))
-    print(f"{'':26}" + "".join(f"{column:>18}" for column in columns))
-    for metric, row in figures.items():
-        cells = (f"{np.mean(row[c]):.4f} ± {np.std(row[c]):.4f}" if c in row else "" for c in columns)
-        print(f"{metric:26}" + "".join(f"{cell:>18}" for cell in cells))
+def _prefix(protocol: Protocol, measure: str) -> str:
+    return f"{measure}_" if len(protocol.measures) > 1 and measure != "rating" else ""
 
 
 if __name__ == "__main__":

@@ -220,6 +220,16 @@ class FeaturesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         _require_share(self, "correlation_limit", "kept_share")
 
 
+class EvaluationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is measured on the hold-out: `rating`, `rerank`, `catalogue`, `leave_one_out`."""
+
+    protocols: tuple[Literal["rating", "rerank", "catalogue", "leave_one_out"], ...] = ("rating", "rerank", "catalogue")
+
+    def __post_init__(self) -> None:
+        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
+            raise ValueError(f"protocols must name each protocol once and at least one, got {list(self.protocols)}")
+
+
 class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a candidate replaces the champion: primary metric, least gain in it, and how far the guardrail may fall."""
 
@@ -264,6 +274,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     models: ModelsSettings
     training: TrainingSettings
     features: FeaturesSettings
+    evaluation: EvaluationSettings
     promotion: PromotionSettings
     mlflow: MlflowSettings
     dagster: DagsterSettings
@@ -296,6 +307,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         models=section(config, "models", ModelsSettings),
         training=section(config, "training", TrainingSettings),
         features=section(config, "features", FeaturesSettings),
+        evaluation=section(config, "evaluation", EvaluationSettings),
         promotion=section(config, "promotion", PromotionSettings),
         mlflow=section(config, "mlflow", MlflowSettings),
         dagster=section(config, "dagster", DagsterSettings),

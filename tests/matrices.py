@@ -11,6 +11,7 @@ from recommender_assets.ingestion.sources import films, ratings
 from recommender_assets.ingestion.tables import SCHEMAS
 from recommender_assets.settings import (
     DagsterSettings,
+    EvaluationSettings,
     FeaturesSettings,
     HistorySettings,
     MlflowSettings,
@@ -92,6 +93,7 @@ def default_settings(root: str = "unused", svd: SvdSettings | None = None, nmf: 
         models=ModelsSettings(svd=svd or SvdSettings(), nmf=nmf or NmfSettings()),
         training=TrainingSettings(),
         features=FeaturesSettings(),
+        evaluation=EvaluationSettings(),
         promotion=PromotionSettings(),
         mlflow=MlflowSettings(),
         dagster=DagsterSettings(),

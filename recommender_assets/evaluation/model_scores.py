@@ -1,12 +1,9 @@
 """Scores of a model for the users and items of a matrix, which may know more items than the model does."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_assets.evaluation.protocols import BlockScores, PairScores
+from recommender_assets.evaluation.scores import BlockScores, PairScores, Scores
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.features.vocabulary import positions_in
 from recommender_assets.training.user_step import solve_ranking_users, solve_rating_users
@@ -15,32 +12,42 @@ from recommender_serving.engine.factor_model import FactorModel, RankingHead, Ra
 from recommender_serving.engine.history import Observations
 
 
-@dataclass(frozen=True, eq=False)
-class ModelScores:
-    """What the protocols need of a model.
-
-    Attributes:
-        predicted_ratings: stars, clipped to the scale; an item the model does not know gets the user's mean level.
-        catalogue_scores: ranking scores; an item the model does not know can not be listed.
-    """
-
-    predicted_ratings: PairScores
-    catalogue_scores: BlockScores
-
-
-def model_scores(model: FactorModel, matrix: UserItemMatrix, training: Observations) -> ModelScores:
+def model_scores(model: FactorModel, matrix: UserItemMatrix, training: Observations) -> Scores:
     """Solve the matrix's users from `training` alone, with the item factors of the model, and score with them."""
-    position = positions_in(model.item_ids, matrix.item_ids)
+    return head_scores(
+        model.rating, model.ranking, training, positions_in(model.item_ids, matrix.item_ids), matrix.scale
+    )
+
+
+def head_scores(
+    rating: RatingHead,
+    ranking: RankingHead,
+    training: Observations,
+    position: NDArray[np.integer],
+    scale: RatingScale,
+) -> Scores:
+    """Scores of two heads whose users are solved from `training`.
+
+    An item the heads do not know gets the user's mean level as its stars and cannot be listed. Stars are clipped to the
+    scale. A user without a known item gets the popular items, as from the service.
+
+    Args:
+        rating: head that predicts stars.
+        ranking: head that orders the catalogue.
+        training: what the users are known by.
+        position: (n_items,) index in the heads of every item of `training`'s catalogue, -1 if unknown.
+        scale: of the ratings.
+    """
     known = training.select(position[training.item] >= 0)
     known = Observations(known.indptr, position[known.item].astype(np.int32), known.rating, known.strength)
-    return ModelScores(
-        predicted_ratings=_predicted_ratings(model.rating, known, position, matrix.scale),
-        catalogue_scores=_catalogue_scores(model.ranking, known, position),
+    return Scores(
+        predicted_ratings=_predicted_ratings(rating, known, position, scale),
+        catalogue_scores=_catalogue_scores(ranking, known, position),
     )
 
 
 def _predicted_ratings(
-    head: RatingHead, training: Observations, position: NDArray[np.int64], scale: RatingScale
+    head: RatingHead, training: Observations, position: NDArray[np.integer], scale: RatingScale
 ) -> PairScores:
     user_factors, user_bias = solve_rating_users(head, training)
     # Appended for position -1: the mean item of a head without biases, an item without any of its own otherwise.
@@ -59,15 +66,15 @@ def _predicted_ratings(
     return predict
 
 
-def _catalogue_scores(
-    head: RankingHead, training: Observations, position: NDArray[np.int64]
-) -> Callable[[slice], NDArray[np.float32]]:
+def _catalogue_scores(head: RankingHead, training: Observations, position: NDArray[np.integer]) -> BlockScores:
     user_factors = solve_ranking_users(head, training)
-    item_factors = head.item_factors[position]
-    is_unknown = position < 0
+    popularity = np.bincount(training.item, minlength=len(head.item_factors)).astype(np.float32)
+    item_factors, popularity = head.item_factors[position], popularity[position]
+    is_unknown, is_new_user = position < 0, np.diff(training.indptr) == 0
 
     def score(users: slice) -> NDArray[np.float32]:
-        scores = user_factors[users] @ item_factors.T
+        scores: NDArray[np.float32] = user_factors[users] @ item_factors.T
+        scores[is_new_user[users]] = popularity
         scores[:, is_unknown] = -np.inf
         return scores
 

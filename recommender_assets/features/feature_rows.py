@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.features.matrix import UserItemMatrix
+from recommender_assets.features.pair_times import pair_times
 
 _MOST_CATEGORIES = 20
 _MICROSECONDS_PER_DAY = 86_400e6
@@ -66,12 +67,7 @@ def feature_rows(matrix: UserItemMatrix, held_out: NDArray[np.bool_]) -> Feature
 
 def _ages(matrix: UserItemMatrix) -> NDArray[np.float64]:
     """Days since the latest event of every observed pair."""
-    history, observations = matrix.history, matrix.observations
-    of_history = history.user_of_row().astype(np.int64) * matrix.n_items + history.item
-    of_pair = observations.user_of_row().astype(np.int64) * matrix.n_items + observations.item
-    latest = np.full(len(of_pair), np.iinfo(np.int64).min)
-    stands = np.isin(of_history, of_pair)  # a pair that stands has an event later than its tombstone
-    np.maximum.at(latest, np.searchsorted(of_pair, of_history[stands]), history.timestamp_us[stands])
+    latest = pair_times(matrix)
     ages: NDArray[np.float64] = (latest.max(initial=0) - latest) / _MICROSECONDS_PER_DAY
     return ages
 

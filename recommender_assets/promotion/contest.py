@@ -5,10 +5,19 @@ from pathlib import Path
 
 import msgspec
 
+from recommender_assets.evaluation.bootstrap import Interval
 from recommender_assets.promotion.policy import Decision, Standing
 from recommender_serving.engine.atomic_files import replace_file
 from recommender_serving.engine.champion_pointer import champion_directory
 from recommender_serving.engine.factor_model import Position
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Metrics of `left` minus those of `right`, paired by user on the same hold-out, with their intervals."""
+
+    left: str
+    right: str
+    metrics: dict[str, Interval]
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +29,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
         candidates: the newly trained models.
         champion: the current champion on the same hold-out, None if there is none.
         protocols: what each metric measures.
+        differences: every contender against every later one, candidates first.
     """
 
     position: Position
@@ -27,6 +37,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Standing, ...]
     champion: Standing | None
     protocols: dict[str, str] = {}
+    differences: tuple[Difference, ...] = ()
 
     @property
     def contenders(self) -> tuple[Standing, ...]:

@@ -7,17 +7,27 @@ import msgspec
 
 from recommender_assets.settings import PromotionSettings
 
-LOWER_IS_BETTER = frozenset({"rmse"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "catalogue_gini_at_20"})
 _ROUNDING = 1e-9  # a fall by exactly the limit is allowed
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's figures on the hold-out: `metrics` by name, and for each metric the floors it stands next to."""
+    """A model's figures on the hold-out.
+
+    Attributes:
+        version, algorithm: of the model.
+        metrics: by name.
+        floors: for each metric the floors it stands next to.
+        intervals: both ends of the metrics' intervals over users.
+        curves: for each curve the values for lists of 1, 2, ... items, of the `model` and of its floors.
+    """
 
     version: str
     algorithm: str
     metrics: dict[str, float]
     floors: dict[str, dict[str, float]] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    curves: dict[str, dict[str, list[float]]] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ SECTIONS: frozenset[str] = frozenset(
         "api",
         "champion",
         "dagster",
+        "evaluation",
         "events",
         "features",
         "history",

@@ -16,13 +16,14 @@ def catalogue_coverage(lists: NDArray[np.integer], n_items: int) -> float:
     return float(listed.mean())
 
 
-def user_coverage(lists: NDArray[np.integer], is_personal: NDArray[np.bool_]) -> float:
-    """Share of users whose list is full and comes from their own history; NaN without a user.
+def user_coverage(lists: NDArray[np.integer], is_personal: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1 for a user whose list is full and comes from their own history, else 0.
 
     Args:
         lists: (n_users, n) item indices, -1 where a list has ended.
         is_personal: (n_users,) whether the list was made from the user's own history.
+
+    Returns:
+        (n_users,).
     """
-    if not len(lists):
-        return float("nan")
-    return float(np.mean(is_personal & (lists >= 0).all(axis=1)))
+    return (is_personal & (lists >= 0).all(axis=1)).astype(np.float64)

@@ -1,7 +1,12 @@
-"""Root mean squared error of predicted ratings."""
+"""Root mean squared error of predicted ratings (Herlocker et al. 2004)."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def squared_errors(predicted: NDArray[np.floating], actual: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(n,) (predicted - actual)^2."""
+    return np.square(predicted.astype(np.float64) - actual)
 
 
 def rmse(predicted: NDArray[np.floating], actual: NDArray[np.floating]) -> float:
@@ -11,6 +16,4 @@ def rmse(predicted: NDArray[np.floating], actual: NDArray[np.floating]) -> float
         predicted: (n,).
         actual: (n,).
     """
-    if not len(actual):
-        return float("nan")
-    return float(np.sqrt(np.mean(np.square(predicted - actual), dtype=np.float64)))
+    return float(np.sqrt(squared_errors(predicted, actual).mean())) if len(actual) else float("nan")

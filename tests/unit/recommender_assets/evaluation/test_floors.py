@@ -1,29 +1,31 @@
 import numpy as np
 import pytest
 
-from recommender_assets.evaluation.floors import floors
-from recommender_assets.evaluation.protocols import catalogue_metrics
+from recommender_assets.evaluation.evaluation import floor_figures
+from recommender_assets.evaluation.floors import measure_floors, popularity_scores
+from recommender_assets.evaluation.measures.catalogue import CATALOGUE
+from recommender_assets.evaluation.protocols import MEASURES, PROTOCOLS
+from recommender_assets.evaluation.split import Split
 from recommender_assets.evaluation.splits import random_rows_per_user
-from tests.matrices import events_table, matrix_from, movielens_matrix, random_matrix
+from tests.matrices import events_table, matrix_from, movielens_matrix
+from tests.splits import random_split, table_scores
+
+ALL = [MEASURES[name] for name in ("rating", "rerank", "catalogue")]
 
 
 def test_item_mean_is_shrunk_by_five_ratings():
     rows = [(f"u{i}", "a", "rating", 5.0) for i in range(5)] + [(f"u{i}", "b", "rating", 1.0) for i in range(5)]
     rows += [("v", "a", "rating", 4.0), ("v", "b", "rating", 2.0)]
-    observations = matrix_from(events_table(rows)).observations
-    is_test = observations.user_of_row() == 5
+    matrix = matrix_from(events_table(rows))
+
+    split = Split.of(matrix, matrix.observations.user_of_row() == 5)
 
     # Global mean 3; the item means 5 and 1 are drawn half way to it: 4 and 2.
-    assert floors(observations.select(~is_test), observations.select(is_test), 2)["rmse"] == {
-        "item_mean": pytest.approx(0.0)
-    }
+    assert measure_floors(MEASURES["rating"], split)["item_mean"].values["rmse"] == pytest.approx(0.0)
 
 
 def test_floors_on_real_ratings_are_where_they_were_published():
-    matrix = movielens_matrix()
-    mask = random_rows_per_user(matrix.observations, 0.2, seed=0)
-
-    found = floors(matrix.observations.select(~mask), matrix.observations.select(mask), matrix.n_items)
+    found = floor_figures(PROTOCOLS["catalogue"].divide(movielens_matrix(), seed=0), ALL).values
 
     assert found["catalogue_ndcg_at_10"]["popularity"] == pytest.approx(0.181, abs=0.015)
     assert found["catalogue_hit_rate_at_20"]["popularity"] == pytest.approx(0.75, abs=0.03)
@@ -34,62 +36,62 @@ def test_floors_on_real_ratings_are_where_they_were_published():
     assert np.isfinite([value for by_floor in found.values() for value in by_floor.values()]).all()
 
 
-def split_matrix():
-    matrix = random_matrix(n_users=30, n_items=60)
-    mask = random_rows_per_user(matrix.observations, 0.4, seed=0)
-    return matrix.observations.select(~mask), matrix.observations.select(mask), matrix.n_items
-
-
 def test_popularity_counts_users_and_is_the_same_list_for_everyone():
-    training, test, n_items = split_matrix()
-    users = [sum(item == i for item in training.item.tolist()) for i in range(n_items)]
-    scores = np.tile(np.array(users, dtype=np.float32), (test.n_users, 1))
+    split = random_split()
+    users = [sum(item == i for item in split.training.item.tolist()) for i in range(split.n_items)]
 
-    found = floors(training, test, n_items)
+    found = CATALOGUE.measure(popularity_scores(split), split).values
 
-    expected = catalogue_metrics(lambda chosen: scores[chosen].copy(), training, test, n_items)
-    for metric in ("catalogue_ndcg_at_10", "catalogue_hit_rate_at_20", "catalogue_coverage"):
-        assert found[metric]["popularity"] == expected[metric]
+    assert found == CATALOGUE.measure(table_scores(np.tile(np.array(users), (25, 1))), split).values
 
 
 def test_item_means_equal_a_loop():
-    training, test, n_items = split_matrix()
-    pairs = zip(training.item.tolist(), training.rating.tolist(), strict=True)
+    split = random_split()
+    pairs = zip(split.training.item.tolist(), split.training.rating.tolist(), strict=True)
     ratings = [(i, r) for i, r in pairs if not np.isnan(r)]
     overall = sum(r for _, r in ratings) / len(ratings)
-    means = np.empty(n_items)
-    for item in range(n_items):
+    means = np.empty(split.n_items)
+    for item in range(split.n_items):
         of_item = [r for i, r in ratings if i == item]
         means[item] = (sum(of_item) + 5 * overall) / (len(of_item) + 5)
-    rated = ~np.isnan(test.rating)
+    rated = split.rated_test
 
-    found = floors(training, test, n_items)["rmse"]["item_mean"]
+    found = measure_floors(MEASURES["rating"], split)["item_mean"].values["rmse"]
 
-    assert found == pytest.approx(np.sqrt(np.mean((means[test.item[rated]] - test.rating[rated]) ** 2)))
+    assert found == pytest.approx(np.sqrt(np.mean((means[rated.item] - rated.rating) ** 2)))
 
 
 def test_floors_do_not_depend_on_chance_and_only_stand_where_they_say_something():
-    training, test, n_items = split_matrix()
+    split = random_split()
 
-    found = floors(training, test, n_items)
+    found = floor_figures(split, ALL).values
 
-    assert found == floors(training, test, n_items)
-    assert {metric: set(values) for metric, values in found.items()} == {
-        "rmse": {"item_mean"},
-        "rerank_ndcg_at_10": {"random", "popularity", "item_mean"},
-        "rerank_map_at_10": {"random", "popularity", "item_mean"},
-        "catalogue_ndcg_at_10": {"random", "popularity"},
-        "catalogue_hit_rate_at_20": {"random", "popularity"},
-        "catalogue_coverage": {"popularity"},
-    }
+    assert found == floor_figures(split, ALL).values
+    for measure in ALL:
+        for metric, facts in measure.metrics.items():
+            name = metric if measure.name == "rating" else f"{measure.name}_{metric}"
+            assert set(found.get(name, {})) == set(facts.floors)
+    assert "random" not in found["catalogue_coverage_at_20"]
+
+
+def test_a_random_order_is_the_same_for_the_same_users_and_another_for_others():
+    split = random_split()
+    scores = measure_floors(CATALOGUE, split)
+
+    assert set(scores) == {"random", "popularity"}
+    from recommender_assets.evaluation.floors import random_scores
+
+    one, same, other = (random_scores(split).catalogue_scores(slice(s, s + 4)) for s in (0, 0, 4))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
 
 
 def test_without_any_rating_rating_floors_are_undefined_and_catalogue_floors_are_not():
     rows = [(f"u{u}", f"i{i}", "view", None) for u in range(6) for i in range(30) if (u * i) % 4]
-    observations = matrix_from(events_table(rows)).observations
-    mask = random_rows_per_user(observations, 0.3, seed=0)
+    matrix = matrix_from(events_table(rows))
+    split = Split.of(matrix, random_rows_per_user(matrix.observations, 0.3, seed=0))
 
-    found = floors(observations.select(~mask), observations.select(mask), 30)
+    found = floor_figures(split, ALL).values
 
     assert np.isnan(found["rmse"]["item_mean"])
     assert np.isnan(found["rerank_map_at_10"]["popularity"])

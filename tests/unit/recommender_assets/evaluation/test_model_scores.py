@@ -105,3 +105,16 @@ def test_predictions_stay_on_the_scale():
 
     found = scores.predicted_ratings(np.zeros(25, np.int32), np.arange(25, dtype=np.int32))
     assert found.tolist() == [5.0] * 5 + [0.5] * 20
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "nmf"])
+def test_a_user_whose_every_item_is_held_out_gets_the_popular_items(algorithm):
+    matrix = random_matrix()
+    model = train(algorithm, matrix, SMALL).model
+    others = matrix.observations.user_of_row() != 3
+
+    training = matrix.observations.select(others)
+    scores = model_scores(model, matrix, training).catalogue_scores(slice(2, 5))
+
+    assert scores[1].tolist() == np.bincount(training.item, minlength=matrix.n_items).tolist()
+    assert scores[0].tolist() != scores[1].tolist()

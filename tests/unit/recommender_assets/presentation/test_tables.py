@@ -6,7 +6,7 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender_assets.evaluation.protocols import PROTOCOLS
+from recommender_assets.evaluation.protocols import MEASURES
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 from recommender_assets.presentation.table_facts import row_count
 from recommender_assets.presentation.tables import contest_table, decision_table, key_value_table
@@ -106,4 +106,5 @@ def test_a_figure_equal_to_a_floor_is_not_bold() -> None:
 
 
 def test_protocols_fit_into_a_table() -> None:
-    assert len(key_value_table(PROTOCOLS).splitlines()) == len(PROTOCOLS) + 2
+    meanings = {name: facts.meaning for measure in MEASURES.values() for name, facts in measure.metrics.items()}
+    assert len(key_value_table(meanings).splitlines()) == len(meanings) + 2

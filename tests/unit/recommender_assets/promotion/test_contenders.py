@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recommender_assets.evaluation.report import evaluate
+from recommender_assets.evaluation.evaluation import evaluate
 from recommender_assets.features.matrix import load_matrix, matrix_directory, save_matrix
 from recommender_assets.promotion.candidates import ALGORITHMS
 from recommender_assets.promotion.contenders import hold_contest, train_candidate
@@ -35,10 +35,18 @@ def test_candidates_and_champion_are_measured_on_the_same_hold_out(settings: Set
     matrix = load_matrix(matrix_directory(settings.root))
     held_out = hold_out_mask(matrix, settings.training.hold_out_share)
     assert first.hold_out == held_out.sum() > 0
-    svd = evaluate(read_model(made[0].directory), matrix, held_out)
+    svd = evaluate({"svd": read_model(made[0].directory)}, matrix, held_out)["svd"]
     assert first.candidates[0].metrics["rmse"] == pytest.approx(svd.metrics["rmse"])
-    assert first.candidates[0].floors["rmse"] == pytest.approx(svd.floors["rmse"])
+    assert first.candidates[0].floors["rmse"] == pytest.approx(svd.floors.values["rmse"])
     assert set(first.protocols) >= set(first.candidates[0].metrics)
+    low, high = first.candidates[0].intervals["rmse"]
+    assert low < first.candidates[0].metrics["rmse"] < high
+    (difference,) = first.differences
+    assert (difference.left, difference.right) == tuple(c.manifest.version for c in made)
+    assert difference.metrics["rmse"].value == pytest.approx(
+        first.candidates[0].metrics["rmse"] - first.candidates[1].metrics["rmse"]
+    )
+    assert set(first.candidates[0].curves["catalogue_recall"]) == {"model", "random", "popularity"}
 
     no_floors = [msgspec.structs.replace(standing, floors={}) for standing in first.candidates]
     decision = decide(no_floors, None, settings.promotion)

@@ -2,8 +2,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from recommender_assets.evaluation.floors import floors
-from recommender_assets.evaluation.protocols import catalogue_metrics, rating_metrics
+from recommender_assets.evaluation.floors import popularity_scores
+from recommender_assets.evaluation.measures.catalogue import CATALOGUE
+from recommender_assets.evaluation.measures.rating import RATING
+from recommender_assets.evaluation.model_scores import head_scores
+from recommender_assets.evaluation.split import Split
 from recommender_assets.evaluation.splits import random_rows_per_user
 from recommender_assets.features.matrix import matrix_of_events
 from recommender_assets.settings import NmfSettings, SvdSettings, TrainingSettings
@@ -114,25 +117,17 @@ def test_without_ratings_there_is_nothing_to_train(algorithm):
 )
 def test_defaults_reach_their_accuracy_on_real_ratings(algorithm, most_rmse, least_lift, least_hit_rate):
     matrix = movielens_matrix()
-    held_out = random_rows_per_user(matrix.observations, 0.2, seed=0)
-    training, test = matrix.observations.select(~held_out), matrix.observations.select(held_out)
-
+    split = Split.of(matrix, random_rows_per_user(matrix.observations, 0.2, seed=0))
     hyper_parameters = SvdSettings() if algorithm == "svd" else NmfSettings()
-    heads = with_users_of(fit_heads(training, matrix.n_items, hyper_parameters, seed=0), training)
 
-    stars, order = heads.rating, heads.ranking
+    heads = fit_heads(split.training, matrix.n_items, hyper_parameters, seed=0)
 
-    def predict(user, item):
-        product = np.einsum("nf,nf->n", stars.user_factors[user], stars.item_factors[item])
-        return np.clip(stars.global_mean + stars.user_bias[user] + stars.item_bias[item] + product, 0.5, 5.0)
-
-    assert rating_metrics(predict, test)["rmse"] <= most_rmse
-    found = catalogue_metrics(
-        lambda users: order.user_factors[users] @ order.item_factors.T, training, test, matrix.n_items
-    )
-    popularity = floors(training, test, matrix.n_items)["catalogue_ndcg_at_10"]["popularity"]
-    assert found["catalogue_ndcg_at_10"] >= least_lift * popularity
-    assert found["catalogue_hit_rate_at_20"] >= least_hit_rate
+    everything = np.arange(matrix.n_items)
+    scores = head_scores(heads.rating, heads.ranking, split.training, everything, matrix.scale)
+    assert RATING.measure(scores, split).values["rmse"] <= most_rmse
+    found, popular = (CATALOGUE.measure(s, split).values for s in (scores, popularity_scores(split)))
+    assert found["ndcg_at_10"] >= least_lift * popular["ndcg_at_10"]
+    assert found["hit_rate_at_20"] >= least_hit_rate
 
 
 @BOTH

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,18 +17,14 @@ def test_catalogue_coverage_counts_distinct_listed_items(lists):
 def test_user_coverage_wants_a_full_list_from_the_users_own_history():
     lists = np.array([[1, 2], [3, -1], [1, 2], [0, 4]])
 
-    assert user_coverage(lists, np.array([True, True, False, True])) == 0.5
-
-
-def test_user_coverage_is_undefined_without_users():
-    assert math.isnan(user_coverage(np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=bool)))
+    assert user_coverage(lists, np.array([True, True, False, True])).tolist() == [1, 0, 0, 1]
 
 
 def test_empty_lists_reach_nothing():
     lists = np.full((2, 3), -1)
 
     assert catalogue_coverage(lists, 4) == 0.0
-    assert user_coverage(lists, np.array([True, True])) == 0.0
+    assert not user_coverage(lists, np.array([True, True])).any()
 
 
 def test_the_last_item_is_not_taken_for_the_end_of_a_list():

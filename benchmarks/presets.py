@@ -1,0 +1,35 @@
+"""Hyper-parameters for shapes of data that the shipped ones are not tuned for."""
+
+from recommender_assets.features.matrix import UserItemMatrix
+from recommender_assets.settings import ModelsSettings, NmfSettings, SvdSettings
+
+_DENSE_FROM = 50  # observations per item
+
+PRESETS: dict[str, ModelsSettings] = {
+    "ml-1m": ModelsSettings(
+        svd=SvdSettings(
+            regularization=0.06,
+            bias_regularization=0.02,
+            epochs=40,
+            learning_rate_decay=0.95,
+            initial_deviation=0.05,
+            ranking_regularization=20.0,
+            ranking_item_regularization=10.0,
+            unobserved_weight=0.4,
+        ),
+        nmf=NmfSettings(
+            regularization=15.0,
+            user_regularization=15.0,
+            iterations=30,
+            ranking_regularization=10.0,
+            ranking_item_regularization=10.0,
+            unobserved_weight=0.2,
+        ),
+    ),
+}
+"""Tuned on a validation part of the training rows; for other data run `recommender tune`."""
+
+
+def preset_for(matrix: UserItemMatrix) -> str | None:
+    """`ml-1m` where items have many observations each, None (the shipped hyper-parameters) where they have few."""
+    return "ml-1m" if len(matrix.observations.item) >= _DENSE_FROM * matrix.n_items else None
