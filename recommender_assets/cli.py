@@ -130,6 +130,32 @@ def serve() -> None:
     _become(Path(sys.executable), "-m", "recommender_serving")
 
 
+@main.command()
+@click.option(
+    "--from-offset",
+    "offsets",
+    multiple=True,
+    metavar="P:O",
+    help="Partition and first offset to read again; may be given several times.",
+)
+@click.option("--from-timestamp", metavar="T", help="The first record of every partition at or after T (RFC 3339).")
+@with_clear_errors
+def reingest(offsets: tuple[str, ...], from_timestamp: str | None) -> None:
+    """Read records of the topic again, up to where it was read, and put back those whose row is missing.
+
+    A record that has its row stays as it is, so that nothing is doubled; the ingestion ledger stays as it is, too.
+    """
+    from recommender_assets.ingestion import rereading
+    from recommender_assets.ingestion.spark_session import spark_session
+
+    settings = settings_or_exit()
+    requested = rereading.requested_range(offsets, from_timestamp)
+    outcome = rereading.reread(lambda: spark_session(settings), settings, requested)
+    click.echo(outcome.summary())
+    if outcome.errors:
+        raise click.ClickException("\n".join(["ledger and tables do not agree:", *outcome.errors[:20]]))
+
+
 @main.command("accept-topic")
 @with_clear_errors
 def accept_topic() -> None:

@@ -196,15 +196,52 @@ class ModelsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     nmf: NmfSettings = msgspec.field(default_factory=NmfSettings)
 
 
+class IngestionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the offset sensor starts a run: as soon as one of its rules holds; 0 switches a rule off.
+
+    Attributes:
+        after_records: unread records of all partitions.
+        after_lag: unread records of one partition.
+        after_seconds: for how long some record has been unread.
+        report_seconds: least time between two runs that only report what `recommender stream` ingested.
+    """
+
+    after_records: int = 1
+    after_lag: int = 0
+    after_seconds: float = 0.0
+    report_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        _require_not_negative(self, *self.__struct_fields__)
+        if not (self.after_records or self.after_lag or self.after_seconds):
+            raise ValueError("one of after_records, after_lag and after_seconds must be greater than 0, got 0 for all")
+
+
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seed, share of (user, item) pairs held out, and how many new interactions ask for a retraining."""
+    """Seed, hold-out, and when to train again: as soon as one of the rules holds; 0 switches a rule off.
+
+    Attributes:
+        seed: of everything random.
+        hold_out_share: share of (user, item) pairs that never train item factors.
+        retrain_after_interactions: accepted since the latest promotion decision.
+        retrain_after_share: the same as a share of the pairs that were learned from then.
+        retrain_after_seconds: age of that decision, if anything at all was accepted since.
+        retrain_attempts: failed runs in a row after which retraining waits for a person.
+    """
 
     seed: int = 0
     hold_out_share: float = 0.1
     retrain_after_interactions: int = 1_000
+    retrain_after_share: float = 0.0
+    retrain_after_seconds: float = 0.0
+    retrain_attempts: int = 5
 
     def __post_init__(self) -> None:
-        require_positive(self, "retrain_after_interactions")
+        rules = ("retrain_after_interactions", "retrain_after_share", "retrain_after_seconds")
+        _require_not_negative(self, *rules)
+        if not any(getattr(self, rule) for rule in rules):
+            raise ValueError(f"one of {', '.join(rules)} must be greater than 0, got 0 for all")
+        require_positive(self, "retrain_attempts")
         _require_share(self, "hold_out_share")
 
 
@@ -271,6 +308,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     streaming: StreamingSettings
     spark: SparkSettings
     history: HistorySettings
+    ingestion: IngestionSettings
     models: ModelsSettings
     training: TrainingSettings
     features: FeaturesSettings
@@ -304,6 +342,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         streaming=section(config, "streaming", StreamingSettings),
         spark=section(config, "spark", SparkSettings),
         history=section(config, "history", HistorySettings),
+        ingestion=section(config, "ingestion", IngestionSettings),
         models=section(config, "models", ModelsSettings),
         training=section(config, "training", TrainingSettings),
         features=section(config, "features", FeaturesSettings),

@@ -1,61 +1,161 @@
 """When the models should be trained again: pure decisions on counts of new interactions and earlier requests."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from recommender_assets.automation.backoff import Attempts
+from recommender_assets.automation.ledger_news import SeenLedger, ledger_news
+from recommender_assets.settings import TrainingSettings
+
+
+class LatestDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """What retraining needs of the latest promotion decision.
+
+    Attributes:
+        decided_at: RFC 3339 time.
+        topic_id: topic of its position, empty if none had been read.
+        next_offsets: its position, next offset by partition.
+        interactions: (user, item) pairs that were learned from.
+    """
+
+    decided_at: str
+    topic_id: str = ""
+    next_offsets: dict[str, int] = {}
+    interactions: int = 0
+
+
+class RetrainingCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sensor remembers between ticks.
+
+    Attributes:
+        attempts: requests made so far.
+        decided_at: the decision that `accepted` counts from, empty if there was none.
+        ledger: how much of the ledger is counted.
+        accepted: interactions accepted after the decision's position.
+    """
+
+    attempts: Attempts = Attempts()
+    decided_at: str = ""
+    ledger: SeenLedger = SeenLedger()
+    accepted: int = 0
 
 
 class Retraining(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a tick: requests made so far, and why no run is wanted (None if one is)."""
+    """The outcome of a tick: the new cursor, and why a run is wanted (`reason`) or not (`skip`)."""
 
-    attempts: Attempts
+    cursor: RetrainingCursor
     skip: str | None
+    reason: str = ""
 
 
-def read_attempts(cursor: str | None) -> Attempts:
+def read_cursor(cursor: str | None) -> RetrainingCursor:
     """Decode the sensor's cursor; a missing or foreign one starts afresh."""
     try:
-        return msgspec.json.decode(cursor or "{}", type=Attempts)
+        return msgspec.json.decode(cursor or "{}", type=RetrainingCursor)
     except (msgspec.DecodeError, msgspec.ValidationError):
-        return Attempts()
+        return RetrainingCursor()
 
 
-def accepted_since(ledger: Iterable[Mapping[str, Any]], topic_id: str, next_offsets: Mapping[str, int]) -> int:
-    """Interactions that the ledger accepted after a position; all of them if the position is of another topic.
+def follow_ledger(root: Path, topic: str, latest: LatestDecision | None, cursor: RetrainingCursor) -> RetrainingCursor:
+    """The cursor with what was accepted since the latest decision.
+
+    The whole ledger is read once for each decision, after that only its new rows.
+    """
+    decided_at = latest.decided_at if latest else ""
+    news = ledger_news(root, topic, cursor.ledger if cursor.decided_at == decided_at else SeenLedger())
+    if not news.is_whole:
+        accepted = cursor.accepted + sum(news.rows["accepted"].to_pylist())
+    else:
+        position = (latest.topic_id, latest.next_offsets) if latest else ("", {})
+        accepted = accepted_since(news.rows, *position)
+    return msgspec.structs.replace(cursor, decided_at=decided_at, ledger=news.seen, accepted=accepted)
+
+
+def accepted_since(ledger: pa.Table, topic_id: str, next_offsets: Mapping[str, int]) -> int:
+    """Interactions that the ledger accepted after a position.
+
+    A topic that was created anew follows the one before it: its rows count if they come after the position's last row,
+    so that those of the topic before do not count once more.
 
     Args:
-        ledger: rows of `ingestion_ledger` with topic_id, kafka_partition, from_offset and accepted.
-        topic_id: topic of the position, empty if no topic had been read.
+        ledger: rows in the order in which they were written, with topic_id, kafka_partition, to_offset and accepted.
+        topic_id: topic of the position; if the ledger has no row of it, all rows count.
         next_offsets: the position, next offset by partition.
     """
-    return sum(
-        int(row["accepted"])
-        for row in ledger
-        if row["topic_id"] != topic_id or int(row["from_offset"]) >= next_offsets.get(str(row["kafka_partition"]), 0)
-    )
+    accepted, is_after = 0, topic_id not in ledger["topic_id"].to_pylist()
+    for row in ledger.select(["topic_id", "kafka_partition", "to_offset", "accepted"]).to_pylist():
+        if row["topic_id"] == topic_id:
+            is_after = True
+            counts = row["to_offset"] > next_offsets.get(str(row["kafka_partition"]), 0)
+        else:
+            counts = is_after
+        accepted += int(row["accepted"]) if counts else 0
+    return accepted
 
 
 def decide_retraining(
-    new_interactions: int, threshold: int, decided_at: str | None, attempts: Attempts, now: float
+    cursor: RetrainingCursor, latest: LatestDecision | None, rules: TrainingSettings, now: float
 ) -> Retraining:
     """Decide whether to train now.
 
+    Without any decision yet, as after a failed first run, one interaction is enough. Training that fails leaves the
+    decision where it is: the pauses grow, and after `retrain_attempts` requests it waits for a person, whose run of
+    `training_job` makes a decision. A burst of events is one run, since all of them lie before its decision's position.
+
     Args:
-        new_interactions: accepted since the position of the latest promotion decision.
-        threshold: `training.retrain_after_interactions`.
-        decided_at: that position, None if there never was a decision; then any interaction is enough.
-        attempts: requests so far. Training that fails leaves the position where it is, so the pauses grow.
+        cursor: brought up to date by `follow_ledger`.
+        latest: the latest promotion decision, None if there never was one.
+        rules: section `training` of the configuration.
         now: seconds since the epoch.
     """
-    needed = threshold if decided_at is not None else 1
-    if new_interactions < needed:
-        return Retraining(attempts=attempts, skip=f"{new_interactions} of {needed} new interactions")
-    mark = decided_at or "no decision yet"
-    wait = attempts.wait(mark, now)
-    if wait > 0:
-        reason = f"{attempts.count} request(s) led to no decision: next one in {wait:.0f} s"
-        return Retraining(attempts=attempts, skip=reason)
-    return Retraining(attempts=attempts.requested(mark, now), skip=None)
+    reason = _rule_that_holds(cursor.accepted, latest, rules, now)
+    if reason is None:
+        return Retraining(cursor=cursor, skip=_progress(cursor.accepted, latest, rules, now))
+    mark = cursor.decided_at or "no decision yet"
+    attempts = cursor.attempts
+    if attempts.mark == mark and attempts.count >= rules.retrain_attempts:
+        skip = f"{attempts.count} runs led to no decision: waits for a person to look, and to train by hand"
+        return Retraining(cursor=cursor, skip=skip)
+    if (wait := attempts.wait(mark, now)) > 0:
+        skip = f"{attempts.count} request(s) led to no decision: next one in {wait:.0f} s"
+        return Retraining(cursor=cursor, skip=skip)
+    requested = msgspec.structs.replace(cursor, attempts=attempts.requested(mark, now))
+    return Retraining(cursor=requested, skip=None, reason=reason)
+
+
+def _rule_that_holds(accepted: int, latest: LatestDecision | None, rules: TrainingSettings, now: float) -> str | None:
+    if accepted == 0:
+        return None
+    if latest is None:
+        return f"{accepted} interactions and no promotion decision yet"
+    if rules.retrain_after_interactions and accepted >= rules.retrain_after_interactions:
+        return f"{accepted} new interactions, retrain_after_interactions is {rules.retrain_after_interactions}"
+    share = accepted / max(latest.interactions, 1)
+    if rules.retrain_after_share and share >= rules.retrain_after_share:
+        return f"{accepted} new interactions are {share:.1%} of the training set"
+    age = _age(latest, now)
+    if rules.retrain_after_seconds and age >= rules.retrain_after_seconds:
+        return f"the latest decision is {age:.0f} s old, and {accepted} interactions are new"
+    return None
+
+
+def _progress(accepted: int, latest: LatestDecision | None, rules: TrainingSettings, now: float) -> str:
+    if accepted == 0 or latest is None:
+        return "no new interactions"
+    needs = []
+    if rules.retrain_after_interactions:
+        needs.append(f"{accepted} of {rules.retrain_after_interactions} new interactions")
+    if rules.retrain_after_share:
+        share = accepted / max(latest.interactions, 1)
+        needs.append(f"{share:.1%} of the training set is new, {rules.retrain_after_share:.1%} is needed")
+    if rules.retrain_after_seconds:
+        needs.append(f"latest decision {_age(latest, now):.0f} of {rules.retrain_after_seconds:g} s old")
+    return "; ".join(needs)
+
+
+def _age(latest: LatestDecision, now: float) -> float:
+    return now - dt.datetime.fromisoformat(latest.decided_at).timestamp()

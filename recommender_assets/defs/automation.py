@@ -6,17 +6,19 @@ import dagster as dg
 import msgspec
 from confluent_kafka import KafkaException
 
-from recommender_assets.automation.ingestion_trigger import decide_ingestion, read_cursor
-from recommender_assets.automation.retraining_trigger import accepted_since, decide_retraining, read_attempts
+from recommender_assets.automation import ingestion_trigger, retraining_trigger
+from recommender_assets.automation.ingestion_trigger import IngestionCursor, Writer, decide_ingestion
+from recommender_assets.automation.retraining_trigger import LatestDecision, decide_retraining
 from recommender_assets.defs.jobs import INGESTS, TRAINS, ingestion_job, recommendation_job, training_job
-from recommender_assets.ingestion.ledger import ledger_position
-from recommender_assets.ingestion.tables import create_tables, read_table
-from recommender_assets.ingestion.topic_position import BrokerUnreachableError, TopicMissingError, topic_id, watermarks
+from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.ingestion.topic_position import BrokerUnreachableError, TopicMissingError, topic_state
+from recommender_assets.ingestion.writer_lease import lease_holder
 from recommender_assets.promotion.contest import latest_decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
 
 INTERVAL_SECONDS = load_settings().dagster.sensor_interval_seconds
+REASON_TAG = "recommender/reason"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -34,31 +36,40 @@ UNFINISHED = [
 def kafka_offset_sensor(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Start ingestion when the topic holds records after the ledger's position; without a champion, training too.
+    """Start ingestion when a rule of section `ingestion` holds; without a champion, training too.
 
     Reads watermarks only. A request that brought no progress is repeated after 30 s, 60 s and so on up to half an hour.
+    While another process (`recommender stream`) writes the tables, a run reports what that one ingested.
     """
     if run := _unfinished(context.instance, INGESTS):
         return dg.SkipReason(f"run {run} is ingesting")
-    bootstrap, topic = settings.streaming.kafka_bootstrap_servers, settings.streaming.topic
-    try:
-        current_id, marks = topic_id(bootstrap, topic), watermarks(bootstrap, topic)
-    except (TopicMissingError, BrokerUnreachableError) as reason:
-        return dg.SkipReason(str(reason))
-    except KafkaException as error:
-        return dg.SkipReason(f"the broker at {bootstrap} does not answer: {error}")
     create_tables(settings.root)
-    position = ledger_position(settings.root, topic)
-    ingestion = decide_ingestion(current_id, marks, position, read_cursor(context.cursor), time.time())
-    cursor = msgspec.json.encode(ingestion.cursor).decode()
+    topic = settings.streaming.topic
+    cursor = ingestion_trigger.follow_ledger(settings.root, topic, ingestion_trigger.read_cursor(context.cursor))
+    try:
+        topic_id, marks = topic_state(settings.streaming.kafka_bootstrap_servers, topic)
+    except TopicMissingError as reason:
+        return dg.SensorResult(skip_reason=str(reason), cursor=_encoded(cursor))
+    except (BrokerUnreachableError, KafkaException) as error:
+        return _broker_is_down(context, settings, cursor, error)
+    ingestion = decide_ingestion(
+        topic_id,
+        marks,
+        cursor.position(topic),
+        cursor,
+        settings.ingestion,
+        time.time(),
+        _writer(context.instance, settings),
+    )
     if ingestion.skip is not None:
-        return dg.SensorResult(skip_reason=ingestion.skip, cursor=cursor)
+        return dg.SensorResult(skip_reason=ingestion.skip, cursor=_encoded(ingestion.cursor))
     job = ingestion_job if read_pointer(settings.root) else recommendation_job
     seen = dg.AssetMaterialization(
         "user_interactions",
-        metadata={"topic_id": current_id, "end_offsets": ingestion.cursor.end_offsets, "pending": ingestion.pending},
+        metadata={"topic_id": topic_id, "end_offsets": ingestion.cursor.end_offsets, "pending": ingestion.pending},
     )
-    return dg.SensorResult(run_requests=[dg.RunRequest(job_name=job.name)], cursor=cursor, asset_events=[seen])
+    request = dg.RunRequest(job_name=job.name, tags={REASON_TAG: ingestion.reason})
+    return dg.SensorResult(run_requests=[request], cursor=_encoded(ingestion.cursor), asset_events=[seen])
 
 
 @dg.sensor(
@@ -69,30 +80,59 @@ def kafka_offset_sensor(
 def retraining_sensor(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Start training when `training.retrain_after_interactions` were accepted since the latest promotion decision.
+    """Start training when a rule `training.retrain_after_*` holds for what was accepted since the latest decision.
 
-    Without any decision yet, as after a failed first run, one interaction is enough.
+    Without any decision yet, as after a failed first run, one interaction is enough. A failed run is repeated after
+    30 s, 60 s and so on; after `training.retrain_attempts` of them it waits for a person.
     """
     if run := _unfinished(context.instance, TRAINS):
         return dg.SkipReason(f"run {run} is training")
     create_tables(settings.root)
-    decided = latest_decision(settings.root)
-    position = decided.contest.position if decided else None
-    ledger = read_table(settings.root, "ingestion_ledger").to_pylist()
-    retraining = decide_retraining(
-        accepted_since(ledger, position.topic_id if position else "", position.next_offsets if position else {}),
-        settings.training.retrain_after_interactions,
-        str(sorted(position.next_offsets.items())) if position else None,
-        read_attempts(context.cursor),
-        time.time(),
-    )
+    latest = _latest_decision(settings)
+    cursor = retraining_trigger.read_cursor(context.cursor)
+    cursor = retraining_trigger.follow_ledger(settings.root, settings.streaming.topic, latest, cursor)
+    retraining = decide_retraining(cursor, latest, settings.training, time.time())
     return dg.SensorResult(
-        run_requests=[dg.RunRequest()] if retraining.skip is None else [],
+        run_requests=[dg.RunRequest(tags={REASON_TAG: retraining.reason})] if retraining.skip is None else [],
         skip_reason=retraining.skip,
-        cursor=msgspec.json.encode(retraining.attempts).decode(),
+        cursor=_encoded(retraining.cursor),
     )
 
 
 def _unfinished(instance: dg.DagsterInstance, tags: dict[str, str]) -> str | None:
     runs = instance.get_runs(dg.RunsFilter(tags=tags, statuses=UNFINISHED), limit=1)
     return runs[0].run_id if runs else None
+
+
+def _broker_is_down(
+    context: dg.SensorEvaluationContext, settings: Settings, cursor: IngestionCursor, error: Exception
+) -> dg.SensorResult:
+    reason = f"the broker at {settings.streaming.kafka_bootstrap_servers} does not answer: {error}"
+    if not cursor.is_broker_down:
+        context.log.warning(reason)
+    return dg.SensorResult(skip_reason=reason, cursor=_encoded(msgspec.structs.replace(cursor, is_broker_down=True)))
+
+
+def _writer(instance: dg.DagsterInstance, settings: Settings) -> Writer | None:
+    holder = lease_holder(settings.root)
+    if holder is None:
+        return None
+    event = instance.get_latest_materialization_event(dg.AssetKey("interactions"))
+    return Writer(name=holder, reported_at=event.timestamp if event else 0.0)
+
+
+def _latest_decision(settings: Settings) -> LatestDecision | None:
+    record = latest_decision(settings.root)
+    if record is None:
+        return None
+    position = record.contest.position
+    return LatestDecision(
+        decided_at=record.decided_at,
+        topic_id=position.topic_id,
+        next_offsets=position.next_offsets,
+        interactions=record.contest.interactions,
+    )
+
+
+def _encoded(cursor: msgspec.Struct) -> str:
+    return msgspec.json.encode(cursor).decode()

@@ -67,6 +67,25 @@ def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
     return _watermarks(client, topic, _describe(client, topic)[1])
 
 
+def topic_state(bootstrap: str, topic: str) -> tuple[str, dict[int, Watermarks]]:
+    """Id and watermarks of a topic, which is described once; every call to the broker has a time-out.
+
+    Raises:
+        TopicMissingError: there is no such topic.
+        BrokerUnreachableError: no broker answered in time.
+    """
+    client = admin_client(bootstrap)
+    current_id, partitions = _describe(client, topic)
+    return current_id, _watermarks(client, topic, partitions)
+
+
+def offsets_at(bootstrap: str, topic: str, partitions: list[int], timestamp_ms: int) -> dict[int, int]:
+    """First offset of each partition whose record is not older than a time; partitions without one are left out."""
+    spec = OffsetSpec.for_timestamp(timestamp_ms)
+    offsets = _offsets(admin_client(bootstrap), topic, partitions, spec)
+    return {partition: offset for partition, offset in offsets.items() if offset >= 0}
+
+
 def starting_offsets(settings: Settings, position: LedgerPosition) -> tuple[str, dict[int, int], dict[int, int]]:
     """Topic id, and for each partition where to start and where the topic ends now.
 

@@ -51,3 +51,25 @@ class WriterLease:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def lease_holder(root: Path) -> str | None:
+    """What holds the lease at this moment, e.g. `stream (host, process 4711)`; None if nobody does."""
+    try:
+        file = (root / "writer.lock").open(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file
+        except BlockingIOError:
+            return _described(file.read())
+    return None
+
+
+def _described(content: str) -> str:
+    try:
+        holder = json.loads(content)
+        return f"{holder['purpose']} ({holder['host']}, process {holder['pid']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

@@ -52,6 +52,7 @@ def hold_contest(settings: Settings) -> Contest:
     standings = {version: _standing(models[version], evaluation) for version, evaluation in evaluations.items()}
     return Contest(
         position=matrix.position,
+        interactions=len(matrix.observations.item),
         hold_out=int(mask.sum()),
         candidates=tuple(standings[version] for version in versions),
         champion=standings[pointer.version] if pointer else None,

@@ -25,6 +25,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         position: up to where the hold-out's data reach.
+        interactions: (user, item) pairs that were learned from or held out.
         hold_out: (user, item) pairs held out.
         candidates: the newly trained models.
         champion: the current champion on the same hold-out, None if there is none.
@@ -33,6 +34,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     position: Position
+    interactions: int = 0
     hold_out: int
     candidates: tuple[Standing, ...]
     champion: Standing | None

@@ -23,6 +23,7 @@ SECTIONS: frozenset[str] = frozenset(
         "events",
         "features",
         "history",
+        "ingestion",
         "logging",
         "mlflow",
         "models",

@@ -1,64 +1,57 @@
+from pathlib import Path
+
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_assets.automation.backoff import Attempts
-from recommender_assets.automation.retraining_trigger import accepted_since, decide_retraining, read_attempts
+from recommender_assets.automation.retraining_trigger import (
+    LatestDecision,
+    RetrainingCursor,
+    accepted_since,
+    decide_retraining,
+    follow_ledger,
+    read_cursor,
+)
+from recommender_assets.ingestion.commits import LedgerRow, append_rows
+from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.settings import TrainingSettings
 
-LEDGER = [
-    {"topic_id": "t1", "kafka_partition": 0, "from_offset": 0, "accepted": 5},
-    {"topic_id": "t1", "kafka_partition": 0, "from_offset": 6, "accepted": 2},
-    {"topic_id": "t1", "kafka_partition": 1, "from_offset": 0, "accepted": 30},
-    {"topic_id": "t2", "kafka_partition": 0, "from_offset": 0, "accepted": 400},
-]
+DECIDED = LatestDecision(decided_at="2026-01-01T00:00:00+00:00", topic_id="t1", interactions=10_000)
+DECIDED_AT = 1_767_225_600.0
+RULES = TrainingSettings()
+
+
+def ledger(*rows: tuple[str, int, int, int]) -> pa.Table:
+    names = ("topic_id", "kafka_partition", "to_offset", "accepted")
+    types = (pa.string(), pa.int32(), pa.int64(), pa.int64())
+    columns = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(types)]
+    return pa.table(dict(zip(names, columns, strict=True)))
+
+
+LEDGER = ledger(("t0", 0, 90, 1_000), ("t1", 0, 6, 5), ("t1", 0, 9, 2), ("t1", 1, 30, 30), ("t2", 0, 400, 400))
+
+
+def counted(accepted: int, attempts: Attempts | None = None) -> RetrainingCursor:
+    return RetrainingCursor(decided_at=DECIDED.decided_at, accepted=accepted, attempts=attempts or Attempts())
 
 
 @pytest.mark.parametrize(
     ("topic_id", "next_offsets", "expected"),
-    [("", {}, 437), ("t1", {"0": 6, "1": 30}, 402), ("t1", {"0": 6}, 432), ("t2", {"0": 400}, 37)],
-    ids=["no position", "within a topic", "a new partition", "the newest topic"],
+    [
+        ("", {}, 1_437),
+        ("t1", {"0": 6, "1": 30}, 402),
+        ("t1", {"0": 6}, 432),
+        ("t2", {"0": 400}, 0),
+        ("t2", {}, 400),
+        ("another", {}, 1_437),
+    ],
+    ids=["no position", "within a topic", "a new partition", "the newest topic", "its start", "a foreign position"],
 )
 def test_interactions_after_a_position_are_counted(topic_id: str, next_offsets: dict[str, int], expected: int) -> None:
     assert accepted_since(LEDGER, topic_id, next_offsets) == expected
-
-
-@pytest.mark.parametrize(
-    ("count", "decided_at", "skip"),
-    [
-        (1000, "p", None),
-        (999, "p", "999 of 1000 new interactions"),
-        (1, None, None),
-        (0, None, "0 of 1 new interactions"),
-    ],
-)
-def test_the_threshold_counts_once_there_was_a_decision(count: int, decided_at: str | None, skip: str | None) -> None:
-    assert decide_retraining(count, 1000, decided_at, Attempts(), 0.0).skip == skip
-
-
-def test_failed_training_is_asked_for_again_with_growing_pauses() -> None:
-    attempts, requests = Attempts(), []
-    for now in range(0, 300, 5):
-        outcome = decide_retraining(2000, 1000, "p", attempts, float(now))
-        attempts = outcome.attempts
-        if outcome.skip is None:
-            requests.append(now)
-    assert requests == [0, 30, 90, 210]
-
-
-def test_a_decision_at_a_new_position_ends_the_pause() -> None:
-    attempts = decide_retraining(2000, 1000, "p", Attempts(), 0.0).attempts
-    assert decide_retraining(2000, 1000, "q", attempts, 1.0).skip is None
-
-
-@pytest.mark.parametrize("cursor", [None, "", "17", '{"count": "many"}'])
-def test_a_foreign_cursor_starts_afresh(cursor: str | None) -> None:
-    assert read_attempts(cursor) == Attempts()
-
-
-def test_the_cursor_survives_its_encoding() -> None:
-    attempts = Attempts(mark="m", count=3, requested_at=2.5)
-    assert read_attempts(msgspec.json.encode(attempts).decode()) == attempts
 
 
 @given(
@@ -68,39 +61,114 @@ def test_the_cursor_survives_its_encoding() -> None:
 def test_each_accepted_interaction_counts_before_or_after_a_position(
     batches: list[tuple[int, int, int]], cut: int
 ) -> None:
-    rows, ends, position, after = [], {}, {}, 0
+    ends: dict[str, int] = {}
+    rows, position, after = [], {}, 0
     for number, (partition, length, valid) in enumerate(batches):
-        start = ends.get(str(partition), 0)
-        accepted = min(valid, length)
-        rows.append({"topic_id": "t", "kafka_partition": partition, "from_offset": start, "accepted": accepted})
-        ends[str(partition)] = start + length
+        ends[str(partition)] = ends.get(str(partition), 0) + length
+        rows.append(("t", partition, ends[str(partition)], min(valid, length)))
         if number < cut:
             position = dict(ends)
         else:
-            after += accepted
-    assert accepted_since(rows, "t", position) == after
-    assert accepted_since(rows, "t", ends) == 0
-    assert accepted_since(rows, "another", ends) == accepted_since(rows, "", {}) == sum(r["accepted"] for r in rows)
+            after += min(valid, length)
+    assert accepted_since(ledger(*rows), "t", position) == after
+    assert accepted_since(ledger(*rows), "t", ends) == 0
 
 
-def test_an_empty_ledger_has_nothing_new() -> None:
-    assert accepted_since([], "t", {"0": 5}) == 0
+@pytest.mark.parametrize(
+    ("rules", "accepted", "age", "reason"),
+    [
+        ({}, 1_000, 0, "1000 new interactions"),
+        ({}, 999, 1e9, None),
+        ({"retrain_after_interactions": 0, "retrain_after_share": 0.05}, 500, 0, "are 5.0% of the training set"),
+        ({"retrain_after_interactions": 0, "retrain_after_share": 0.05}, 499, 1e9, None),
+        ({"retrain_after_seconds": 3_600}, 1, 3_600, "3600 s old, and 1 interactions are new"),
+        ({"retrain_after_seconds": 3_600}, 1, 3_599, None),
+        ({"retrain_after_seconds": 3_600}, 0, 1e9, None),
+    ],
+    ids=str,
+)
+def test_count_share_or_age_asks_for_training(
+    rules: dict[str, float], accepted: int, age: float, reason: str | None
+) -> None:
+    settings = msgspec.convert(rules, TrainingSettings)
+    outcome = decide_retraining(counted(accepted), DECIDED, settings, DECIDED_AT + age)
+    assert (outcome.skip is None) == (reason is not None), outcome.skip
+    assert (reason or "") in outcome.reason
+
+
+def test_without_a_decision_one_interaction_is_enough() -> None:
+    assert decide_retraining(RetrainingCursor(accepted=1), None, RULES, 0.0).skip is None
+    assert decide_retraining(RetrainingCursor(), None, RULES, 0.0).skip == "no new interactions"
+
+
+def test_a_skip_says_how_far_every_rule_is() -> None:
+    rules = TrainingSettings(retrain_after_share=0.2, retrain_after_seconds=60)
+    outcome = decide_retraining(counted(999), DECIDED, rules, DECIDED_AT + 5)
+    assert outcome.skip == (
+        "999 of 1000 new interactions; 10.0% of the training set is new, 20.0% is needed; latest decision 5 of 60 s old"
+    )
+
+
+def test_a_failed_run_is_repeated_with_growing_pauses_and_then_waits_for_a_person() -> None:
+    cursor, requests, last = counted(2_000), [], ""
+    for now in range(0, 10_000, 5):
+        outcome = decide_retraining(cursor, DECIDED, RULES, float(now))
+        cursor, last = outcome.cursor, outcome.skip or ""
+        requests += [now] if outcome.skip is None else []
+    assert requests == [0, 30, 90, 210, 450]
+    assert "5 runs led to no decision: waits for a person" in last
+
+
+def test_a_decision_ends_the_pause_and_the_waiting() -> None:
+    tired = Attempts(mark=DECIDED.decided_at, count=5, requested_at=0.0)
+    assert decide_retraining(counted(2_000, tired), DECIDED, RULES, 1e6).skip is not None
+    later = msgspec.structs.replace(DECIDED, decided_at="2026-01-02T00:00:00+00:00")
+    cursor = msgspec.structs.replace(counted(2_000, tired), decided_at=later.decided_at)
+    assert decide_retraining(cursor, later, RULES, 1e6).skip is None
 
 
 def test_below_the_threshold_the_requests_made_so_far_are_kept() -> None:
     attempts = Attempts(mark="p", count=2, requested_at=5.0)
-    assert decide_retraining(3, 1000, "p", attempts, 6.0).attempts == attempts
+    assert decide_retraining(counted(3, attempts), DECIDED, RULES, DECIDED_AT).cursor.attempts == attempts
 
 
-def test_a_pause_says_how_often_and_until_when() -> None:
-    first = decide_retraining(2000, 1000, "p", Attempts(), 100.0)
-    assert first.attempts == Attempts(mark="p", count=1, requested_at=100.0)
-    second = decide_retraining(2000, 1000, "p", first.attempts, 110.0)
-    assert second.skip == "1 request(s) led to no decision: next one in 20 s"
-    assert second.attempts == first.attempts
+@pytest.mark.parametrize("cursor", [None, "", "17", '{"accepted": "many"}'])
+def test_a_foreign_cursor_starts_afresh(cursor: str | None) -> None:
+    assert read_cursor(cursor) == RetrainingCursor()
 
 
-def test_the_first_decision_ends_the_pause_of_the_attempts_before_it() -> None:
-    attempts = decide_retraining(5, 1000, None, Attempts(), 0.0).attempts
-    assert decide_retraining(5, 1000, None, attempts, 1.0).skip is not None
-    assert decide_retraining(1000, 1000, "p", attempts, 1.0).skip is None
+def test_the_cursor_survives_its_encoding() -> None:
+    cursor = counted(7, Attempts(mark="m", count=3, requested_at=2.5))
+    assert read_cursor(msgspec.json.encode(cursor).decode()) == cursor
+
+
+def test_the_ledger_is_added_up_without_reading_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_tables(tmp_path)
+    append_rows(tmp_path, "events", "t1", [LedgerRow(0, 0, 10, accepted=10)])
+    append_rows(tmp_path, "events", "t1", [LedgerRow(0, 10, 15, accepted=4, rejected=1)])
+    latest = msgspec.structs.replace(DECIDED, next_offsets={"0": 10})
+    cursor = follow_ledger(tmp_path, "events", latest, RetrainingCursor())
+    assert cursor.accepted == 4
+
+    reads: list[int] = []
+    monkeypatch.setattr("recommender_assets.automation.ledger_news.read_table", counting(reads))
+    assert follow_ledger(tmp_path, "events", latest, cursor) == cursor
+    assert reads == []
+    append_rows(tmp_path, "events", "t1", [LedgerRow(0, 15, 20, accepted=5)])
+    cursor = follow_ledger(tmp_path, "events", latest, cursor)
+    assert (cursor.accepted, reads) == (9, [2]), "the new row, and the last one that was seen"
+    decided_again = msgspec.structs.replace(latest, decided_at="2026-01-02T00:00:00+00:00", next_offsets={"0": 20})
+    assert follow_ledger(tmp_path, "events", decided_again, cursor).accepted == 0
+    assert follow_ledger(tmp_path, "events", None, RetrainingCursor()).accepted == 19
+
+
+def counting(reads: list[int]) -> object:
+    """`read_table` that notes how many rows each call returned."""
+    from recommender_assets.ingestion.tables import read_table
+
+    def read(*args: object, **named: object) -> pa.Table:
+        rows = read_table(*args, **named)  # type: ignore[arg-type]
+        reads.append(rows.num_rows)
+        return rows
+
+    return read

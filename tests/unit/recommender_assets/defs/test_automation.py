@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
 import msgspec
@@ -15,6 +15,7 @@ from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import TopicMissingError, Watermarks
+from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.promotion.contest import Contest, record_decision
 from recommender_assets.promotion.policy import Decision
 from recommender_assets.settings import Settings, load_settings
@@ -40,8 +41,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def broker(monkeypatch: pytest.MonkeyPatch) -> dict[int, Watermarks]:
     """Watermarks that the sensor sees; tests change them."""
     marks = {0: Watermarks(0, 10)}
-    monkeypatch.setattr(automation, "topic_id", lambda *_: "topic-1")
-    monkeypatch.setattr(automation, "watermarks", lambda *_: marks)
+    monkeypatch.setattr(automation, "topic_state", lambda *_: ("topic-1", marks))
     return marks
 
 
@@ -146,7 +146,7 @@ def test_a_topic_that_was_created_anew_is_left_alone(
     settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger(settings, next_offset=4, accepted=4)
-    monkeypatch.setattr(automation, "topic_id", lambda *_: "topic-2")
+    monkeypatch.setattr(automation, "topic_state", lambda *_: ("topic-2", broker))
     result = tick(kafka_offset_sensor, settings, instance)
     assert not result.run_requests
     assert "recommender accept-topic" in result.skip_message
@@ -155,10 +155,10 @@ def test_a_topic_that_was_created_anew_is_left_alone(
 def test_a_missing_topic_is_skipped(
     settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(*_: object) -> str:
+    def missing(*_: object) -> NoReturn:
         raise TopicMissingError("topic user_interactions does not exist")
 
-    monkeypatch.setattr(automation, "topic_id", missing)
+    monkeypatch.setattr(automation, "topic_state", missing)
     result = tick(kafka_offset_sensor, settings, instance)
     assert not result.run_requests
     assert "does not exist" in result.skip_message
@@ -172,6 +172,82 @@ def test_a_broker_that_is_down_is_skipped(
     result = tick(kafka_offset_sensor, msgspec.structs.replace(settings, streaming=streaming), instance)
     assert not result.run_requests
     assert "no Kafka broker answered" in result.skip_message
+
+
+def test_a_broker_that_stays_down_is_warned_of_once(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    broker: dict[int, Watermarks],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def down(*_: object) -> NoReturn:
+        raise topic_position.BrokerUnreachableError("no Kafka broker answered")
+
+    cursor, warnings = None, []
+    for state in (down, down, down, lambda *_: ("topic-1", broker), down, down):
+        monkeypatch.setattr(automation, "topic_state", state)
+        cursor = tick(kafka_offset_sensor, settings, instance, cursor).cursor
+        warnings.append(capfd.readouterr().err.count("WARNING"))
+    assert warnings == [1, 0, 0, 0, 1, 0]
+
+
+def test_while_another_process_streams_a_run_reports_what_it_ingested(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks]
+) -> None:
+    champion(settings)
+    ledger(settings, next_offset=4, accepted=4)
+    with WriterLease(settings.root, "stream"):
+        first = tick(kafka_offset_sensor, settings, instance)
+        assert [request.job_name for request in first.run_requests] == ["ingestion_job"]
+        assert first.run_requests[0].tags["recommender/reason"].startswith("report of what stream (")
+        instance.report_runless_asset_event(dg.AssetMaterialization("interactions"))
+        reported = tick(kafka_offset_sensor, settings, instance, first.cursor)
+        assert "everything in the ledger was reported" in reported.skip_message
+        append_rows(settings.root, TOPIC, "topic-1", [LedgerRow(0, 4, 6, accepted=2)])
+        soon = tick(kafka_offset_sensor, settings, instance, reported.cursor)
+        assert "next report in" in soon.skip_message
+    after = tick(kafka_offset_sensor, settings, instance, soon.cursor)
+    assert after.run_requests[0].tags["recommender/reason"].startswith("4 unread records")
+
+
+def test_training_that_keeps_failing_waits_for_a_person(
+    settings: Settings, instance: dg.DagsterInstance, clock: list[float]
+) -> None:
+    ledger(settings, next_offset=10, accepted=7)
+    cursor, requests, last = None, 0, ""
+    for _ in range(12):
+        result = tick(retraining_sensor, settings, instance, cursor)
+        cursor, last = result.cursor, result.skip_message
+        requests += len(result.run_requests)
+        clock[0] += 1_800
+    assert requests == settings.training.retrain_attempts
+    assert "waits for a person" in last
+    decided(settings, next_offset=0)
+    ledger_grows = [LedgerRow(0, 10, 3_000, accepted=2_900)]
+    append_rows(settings.root, TOPIC, "topic-1", ledger_grows)
+    assert len(tick(retraining_sensor, settings, instance, cursor).run_requests) == 1
+
+
+def test_a_burst_of_events_is_one_run(
+    settings: Settings, instance: dg.DagsterInstance, broker: dict[int, Watermarks]
+) -> None:
+    champion(settings)
+    ledger(settings, next_offset=4, accepted=4)
+    decided(settings, next_offset=4)
+    cursors: dict[str, str | None] = {}
+    requests = {"kafka_offset_sensor": 0, "retraining_sensor": 0}
+    jobs = {"kafka_offset_sensor": ingestion_job, "retraining_sensor": training_job}
+    for end in range(2_000, 12_000, 1_000):
+        broker[0] = Watermarks(0, end)
+        append_rows(settings.root, TOPIC, "topic-1", [LedgerRow(0, end - 1_000, end - 1, accepted=999)])
+        for sensor in (kafka_offset_sensor, retraining_sensor):
+            result = tick(sensor, settings, instance, cursors.get(sensor.name))
+            cursors[sensor.name] = getattr(result, "cursor", None) or cursors.get(sensor.name)
+            if getattr(result, "run_requests", None):
+                requests[sensor.name] += 1
+                unfinished_run(instance, jobs[sensor.name], dg.DagsterRunStatus.STARTED)
+    assert requests == {"kafka_offset_sensor": 1, "retraining_sensor": 1}
 
 
 @pytest.mark.parametrize(("accepted", "wanted"), [(1000, 1), (999, 0)])
@@ -258,12 +334,13 @@ def test_any_other_refusal_of_the_broker_is_skipped_and_names_it(
         raise KafkaException(KafkaError(error, "no entry"))
 
     cursor = tick(kafka_offset_sensor, settings, instance).cursor
-    monkeypatch.setattr(automation, "watermarks", refuse)
+    monkeypatch.setattr(automation, "topic_state", refuse)
     result = tick(kafka_offset_sensor, settings, instance, cursor)
     assert not result.run_requests
     assert f"the broker at {settings.streaming.kafka_bootstrap_servers} does not answer" in result.skip_message
     assert "no entry" in result.skip_message
-    assert result.cursor in {None, cursor}  # what was requested is not forgotten
+    before, after = msgspec.json.decode(cursor), msgspec.json.decode(result.cursor)
+    assert after == before | {"is_broker_down": True}, "what was requested is not forgotten"
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
@@ -301,7 +378,7 @@ def test_a_refused_candidate_counts_as_a_decision(settings: Settings, instance: 
     decided(settings, next_offset=0)
     assert len(tick(retraining_sensor, settings, instance).run_requests) == 1
     decided(settings, next_offset=2000)
-    assert tick(retraining_sensor, settings, instance).skip_message == "0 of 1000 new interactions"
+    assert tick(retraining_sensor, settings, instance).skip_message == "no new interactions"
 
 
 @pytest.mark.parametrize("sensor", [kafka_offset_sensor, retraining_sensor], ids=lambda sensor: str(sensor.name))

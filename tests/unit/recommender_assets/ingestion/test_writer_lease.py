@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender_assets.ingestion.writer_lease import WriterBusyError, WriterLease
+from recommender_assets.ingestion.writer_lease import WriterBusyError, WriterLease, lease_holder
 
 HOLDER = """
 import sys
@@ -62,3 +62,15 @@ def test_a_refused_holder_leaves_the_lease_and_its_name_alone(tmp_path: Path) ->
         for _ in range(2):
             with pytest.raises(WriterBusyError, match=f'tables below {tmp_path} are being written by .*"ingestion"'):
                 WriterLease(tmp_path, "vacuum").__enter__()
+
+
+def test_the_holder_is_told_and_not_disturbed(tmp_path: Path) -> None:
+    assert lease_holder(tmp_path) is None
+    with WriterLease(tmp_path, "stream"):
+        assert lease_holder(tmp_path) == f"stream ({socket.gethostname()}, process {os.getpid()})"
+        with pytest.raises(WriterBusyError):
+            WriterLease(tmp_path, "vacuum").__enter__()
+    assert lease_holder(tmp_path) is None
+    with WriterLease(tmp_path, "vacuum"):
+        (tmp_path / "writer.lock").write_text("not json", encoding="utf-8")
+        assert lease_holder(tmp_path) == "another process"
