@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from recommender_assets.ingestion.commits import remove_uncommitted
+from recommender_assets.ingestion.commits import latest_commit_time, next_commit_time, remove_uncommitted
 from recommender_assets.ingestion.ledger import LedgerPosition, accounting_errors, ledger_position
 from recommender_assets.ingestion.micro_batch import write_micro_batch
 from recommender_assets.ingestion.tables import TableName, create_tables, read_table, table_path
@@ -113,7 +113,9 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
             return Rereading({}, 0, 0, 0, 0, accounting_errors(root))
         records = _records(spark(), settings, ranges)
         missing = records.join(_rows_that_exist(records, settings, topic_id, ranges), _POSITION_OF_RECORD, "left_anti")
-        counts = write_micro_batch(missing, root, topic_id, settings.ratings).values()
+        # With the time of the ledger's last row, the rows count as covered by it.
+        committed_at = next_commit_time(None) if (latest := latest_commit_time(root)) is None else latest
+        counts = write_micro_batch(missing, root, topic_id, settings.ratings, committed_at).values()
         return Rereading(
             ranges=ranges,
             read=records.count(),
