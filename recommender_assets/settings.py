@@ -308,7 +308,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     streaming: StreamingSettings
     spark: SparkSettings
     history: HistorySettings
-    ingestion: IngestionSettings
+    ingestion: IngestionSettings = IngestionSettings()
     models: ModelsSettings
     training: TrainingSettings
     features: FeaturesSettings
