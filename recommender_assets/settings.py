@@ -31,6 +31,12 @@ def _require_share(struct: msgspec.Struct, *fields: str) -> None:
             raise ValueError(f"{field} must lie between 0 and 1, got {getattr(struct, field)}")
 
 
+def _require_not_negative(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not getattr(struct, field) >= 0:
+            raise ValueError(f"{field} must not be negative, got {getattr(struct, field)}")
+
+
 _MAY_BE_ZERO = ("alpha", "bias_regularization")
 
 
@@ -351,9 +357,3 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         mlflow=section(config, "mlflow", MlflowSettings),
         dagster=section(config, "dagster", DagsterSettings),
     )
-
-
-def _require_not_negative(struct: msgspec.Struct, *fields: str) -> None:
-    for field in fields:
-        if not getattr(struct, field) >= 0:
-            raise ValueError(f"{field} must not be negative, got {getattr(struct, field)}")
