@@ -58,6 +58,44 @@ def comparison(metric: str, values: Mapping[str, float], floors: Mapping[str, fl
     return _markdown(axes, f"{metric} of the models")
 
 
+def list_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Quality by length of the list, one panel per metric; floors are dashed.
+
+    Args:
+        curves: metric -> model or `floor: name` -> values for lists of 1, 2, ... items.
+    """
+    figure = Figure(figsize=(max(1, len(curves)) * 3.2, HEIGHT_INCHES), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, max(1, len(curves)), squeeze=False)[0]
+    for axes, (metric, lines) in zip(panels, curves.items(), strict=False):
+        for name, values in lines.items():
+            style = "--" if name.startswith("floor: ") else "-"
+            axes.plot(np.arange(1, len(values) + 1), values, style, label=name)
+        axes.set_xlabel("items in the list")
+        axes.set_title(metric, fontsize="medium")
+    if curves:
+        panels[0].legend(fontsize="x-small")
+    return _markdown(panels[0], "quality by length of the list")
+
+
+def differences(title: str, intervals: Mapping[str, tuple[float, float, float]]) -> str:
+    """Differences with their intervals; one that does not touch the line at zero is no chance.
+
+    Args:
+        title: what was subtracted from what.
+        intervals: metric -> (value, low, high).
+    """
+    axes = _axes(title, "")
+    names = list(intervals)[::-1]
+    for row, metric in enumerate(names):
+        value, low, high = intervals[metric]
+        axes.plot([low, high], [row, row], color="C0")
+        axes.plot([value], [row], "o", color="C0")
+    axes.set_yticks(range(len(names)), names, fontsize="x-small")
+    axes.axvline(0.0, color="grey", linewidth=0.8)
+    return _markdown(axes, title)
+
+
 def _axes(x_label: str, y_label: str) -> Axes:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)

@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recommender_assets.promotion.contest import Difference
 from recommender_assets.promotion.policy import LOWER_IS_BETTER, Decision, Standing, beats
 
 
 def contest_table(standings: Sequence[Standing]) -> str:
-    """One row per metric, one column per model, then the floors; a figure that beats every floor is bold."""
+    """One row per metric, one column per model, then the floors; a figure that beats every floor is bold.
+
+    Beside a figure stands its 95 % interval over users, if it has one.
+    """
     metrics = list(dict.fromkeys(metric for standing in standings for metric in standing.metrics))
     rows = [["metric", *(standing.version for standing in standings), "floors"]]
     for metric in metrics:
@@ -17,6 +21,25 @@ def contest_table(standings: Sequence[Standing]) -> str:
         rows.append(
             [f"{metric} ({direction} is better)", *figures, ", ".join(f"{n} {v:.4f}" for n, v in floors.items())]
         )
+    return _markdown(rows)
+
+
+def difference_table(differences: Sequence[Difference]) -> str:
+    """One row per metric and pair of models: the difference, its interval, and which model is better beyond chance."""
+    rows = [["metric", "difference", "value", "95 % interval", "better"]]
+    for difference in differences:
+        for metric, found in difference.metrics.items():
+            left_is_better = (found.value < 0) == (metric in LOWER_IS_BETTER)
+            winner = difference.left if left_is_better else difference.right
+            rows.append(
+                [
+                    metric,
+                    f"{difference.left} - {difference.right}",
+                    f"{found.value:+.4f}",
+                    f"{found.low:+.4f} to {found.high:+.4f}",
+                    winner if found.excludes_zero else "may be chance",
+                ]
+            )
     return _markdown(rows)
 
 
@@ -46,7 +69,10 @@ def _figure(standing: Standing, metric: str) -> str:
         return ""
     floors = standing.floors.get(metric, {})
     text = f"{value:.4f}"
-    return f"**{text}**" if floors and all(beats(metric, value, floor) for floor in floors.values()) else text
+    if floors and all(beats(metric, value, floor) for floor in floors.values()):
+        text = f"**{text}**"
+    ends = standing.intervals.get(metric)
+    return f"{text} ({ends[0]:.4f} to {ends[1]:.4f})" if ends else text
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

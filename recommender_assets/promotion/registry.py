@@ -69,15 +69,24 @@ class Registry:
         return run_id
 
     def log_standing(self, standing: Standing) -> None:
-        """Log a candidate's figures on the hold-out, and the floors beside them, into its run."""
+        """Log a candidate's figures on the hold-out into its run, with their floors and the ends of their intervals."""
         now = time.time_ns() // 1_000_000
         floors = {
             f"floor.{metric}.{name}": value
             for metric, values in standing.floors.items()
             for name, value in values.items()
         }
-        metrics = [Metric(name, value, now, 0) for name, value in (standing.metrics | floors).items()]
+        ends = {
+            f"interval.{metric}.{end}": value
+            for metric, interval in standing.intervals.items()
+            for end, value in zip(("low", "high"), interval, strict=True)
+        }
+        metrics = [Metric(name, value, now, 0) for name, value in (standing.metrics | floors | ends).items()]
         self.client.log_batch(self._run(standing.version).info.run_id, metrics=metrics)
+
+    def log_text(self, version: str, text: str, artifact: str) -> None:
+        """Keep a text as an artefact of a candidate's run."""
+        self.client.log_text(self._run(version).info.run_id, text, artifact)
 
     def record_decision(self, standings: Sequence[Standing], decision: Decision) -> None:
         """Register the candidates, tag them with the decision and its numbers, and move the aliases.

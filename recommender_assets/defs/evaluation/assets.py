@@ -17,33 +17,28 @@ from recommender_assets.settings import Settings
     code_version="1",
 )
 def evaluation_report(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
-    """RMSE, ranking quality and coverage of both candidates and of the current champion, next to their floors."""
-    from recommender_assets.presentation.plots import comparison
-    from recommender_assets.presentation.tables import contest_table, key_value_table
+    """Errors, ranking quality and coverage of both candidates and the champion, with intervals, floors and curves."""
+    from recommender_assets.presentation.contest_report import contest_report
+    from recommender_assets.presentation.pages import page
     from recommender_assets.promotion.contenders import hold_contest
     from recommender_assets.promotion.contest import save_contest
     from recommender_assets.promotion.registry import Registry
 
     contest = hold_contest(settings)
     path = save_contest(settings.root, contest)
+    sections = contest_report(contest, settings.promotion.metric)
     registry = Registry(settings)
     for standing in contest.candidates:
         registry.log_standing(standing)
-    contenders = contest.contenders
-    metric = settings.promotion.metric
+        registry.log_text(
+            standing.version, page(f"Evaluation of {standing.version}", sections), "evaluation/report.html"
+        )
+        registry.log_text(standing.version, path.read_text(encoding="utf-8"), "evaluation/contest.json")
     return dg.MaterializeResult(
         metadata={
             **{f"{c.algorithm}_{name}": value for c in contest.candidates for name, value in c.metrics.items()},
             "dagster/uri": str(path),
             "hold_out_pairs": contest.hold_out,
-            "report": dg.MetadataValue.md(contest_table(contenders)),
-            "protocols": dg.MetadataValue.md(key_value_table(contest.protocols)),
-            "comparison": dg.MetadataValue.md(
-                comparison(
-                    metric,
-                    {c.version: c.metrics[metric] for c in contenders if metric in c.metrics},
-                    contenders[0].floors.get(metric, {}),
-                )
-            ),
+            **{name: dg.MetadataValue.md(text) for name, text in sections.items()},
         }
     )

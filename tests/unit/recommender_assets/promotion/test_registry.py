@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from recommender_assets.promotion.policy import Decision, Standing, decide
@@ -80,6 +81,20 @@ def test_the_experiment_is_found_again_and_keeps_files_beside_the_store(settings
     experiment = registry.client.get_experiment(registry.experiment_id)
     assert experiment.name == settings.mlflow.experiment
     assert experiment.artifact_location == (settings.root / "mlflow" / "artifacts").as_uri()
+
+
+def test_texts_are_kept_with_the_run_of_their_model(registry: Any, directory: Path) -> None:
+    (run_id,) = log(registry, directory, "svd-text")
+    registry.log_text("svd-text", "<p>figures</p>", "evaluation/report.html")
+    assert [file.path for file in registry.client.list_artifacts(run_id, "evaluation")] == ["evaluation/report.html"]
+
+
+def test_ends_of_intervals_stand_in_the_run(registry: Any, directory: Path) -> None:
+    (run_id,) = log(registry, directory, "svd-interval")
+    figures = standing("svd-interval", 0.87)
+    registry.log_standing(msgspec.structs.replace(figures, intervals={"rmse": (0.86, 0.89)}))
+    found = registry.client.get_run(run_id).data.metrics
+    assert (found["interval.rmse.low"], found["interval.rmse.high"]) == (0.86, 0.89)
 
 
 def test_long_curves_are_logged_whole_and_in_order(registry: Any, directory: Path) -> None:

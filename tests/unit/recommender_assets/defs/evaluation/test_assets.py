@@ -28,6 +28,10 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def log_standing(self, standing: Standing) -> None:
             versions.append(standing.version)
 
+        def log_text(self, version: str, text: str, artifact: str) -> None:
+            assert text
+            versions.append(f"{version} {artifact}")
+
     monkeypatch.setattr("recommender_assets.promotion.registry.Registry", Recorder)
     return versions
 
@@ -51,7 +55,8 @@ def test_the_report_keeps_the_contest_and_shows_every_contender(
     contest = hold(monkeypatch, svd=0.87, nmf=0.9, old=0.95)
     metadata = evaluation_report(settings=settings).metadata
     assert load_contest(settings.root) == contest
-    assert logged == ["svd", "nmf"]
+    pages = ("", " evaluation/report.html", " evaluation/contest.json")
+    assert logged == [f"{version}{page}" for version in ("svd", "nmf") for page in pages]
     assert (metadata["svd_rmse"], metadata["nmf_rmse"], metadata["hold_out_pairs"]) == (0.87, 0.9, 7)
     assert "| metric | svd | nmf | old | floors |" in metadata["report"].value
 
