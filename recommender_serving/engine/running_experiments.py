@@ -1,4 +1,4 @@
-"""Which experiments are running: `experiments/RUNNING.json`, read by every replica and written by whoever starts one."""
+"""Which experiments are running: `experiments/RUNNING.json`, read by every replica, written by who starts one."""
 
 from pathlib import Path
 
