@@ -13,6 +13,7 @@ from recommender_serving.api.health import health_routes
 from recommender_serving.api.items import popular_items_route
 from recommender_serving.api.model import model_route
 from recommender_serving.api.recommendations import recommendations_route
+from recommender_serving.api.requested_lists import requested_lists_route
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import EncodedPath
 from recommender_serving.engine.config import StreamingSettings
@@ -23,6 +24,7 @@ from recommender_serving.live_updates import FollowerFactory, LiveUpdates
 from recommender_serving.metrics import Metrics, RequestTimer
 from recommender_serving.openapi import openapi_config
 from recommender_serving.ranking_ids import new_ranking_ids
+from recommender_serving.requested_lists import RequestedListMaker
 from recommender_serving.settings import Settings
 from recommender_serving.topic_follower import TopicFollower
 from recommender_serving.user_list_front import UserListFront
@@ -65,6 +67,7 @@ def create_app(
     app = Litestar(
         route_handlers=[
             recommendations_route(champion, metrics, ranking_ids, settings.api),
+            requested_lists_route(RequestedListMaker(champion, metrics, ranking_ids), settings.ratings, settings.api),
             popular_items_route(champion, settings.api),
             events_route(intake, settings.api),
             model_route(champion, live_updates),

@@ -135,7 +135,7 @@ class Champion:
         model = read_model(version_directory(self._settings.root, version))
         if model.version != version:
             raise DamagedModelError(f"the directory of version {version} holds version {model.version}")
-        _ = model.ranking.gram  # computed here, once, rather than by the first request
+        _ = model.ranking.gram, model.catalogue.category_index  # here, once, rather than by the first request
         return model
 
     def _swap(self, pointer: ChampionPointer, snapshot: Snapshot) -> None:

@@ -69,10 +69,38 @@ class InvalidUserIdError(ServiceError):
 
 
 class MalformedBodyError(ServiceError):
-    """The body of `POST /events` cannot be taken apart into events."""
+    """The body is no JSON, or cannot be taken apart into events."""
 
     status_code = 400
     code = "malformed_body"
+
+
+class InvalidBodyError(ServiceError):
+    """A field of the body breaks a rule; `detail` names field, value and rule."""
+
+    status_code = 400
+    code = "invalid_body"
+
+
+class UnknownItemError(ServiceError):
+    """Neither the model nor any event since knows the item."""
+
+    status_code = 404
+    code = "unknown_item"
+
+
+class UnknownUserError(ServiceError):
+    """Nothing is known of the user."""
+
+    status_code = 404
+    code = "unknown_user"
+
+
+class AlgorithmNotDeployedError(ServiceError):
+    """No model of the algorithm that was asked for is in service."""
+
+    status_code = 409
+    code = "algorithm_not_deployed"
 
 
 class EventsRejectedError(ServiceError):

@@ -102,6 +102,8 @@ def complete_schema(schema: dict[str, Any], settings: Settings) -> dict[str, Any
         "enum": [*problem_codes(), OTHER_CODE],
         "description": "Stable; the description of this interface lists all codes.",
     }
+    length = components["schemas"]["RecommendationRequest"]["properties"]["num_recommendations"]
+    length["maximum"] = settings.api.max_recommendations
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete_operation(operation, method.upper(), path, keys=bool(settings.access.keys))

@@ -19,6 +19,7 @@ from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
 from recommender_serving.engine.history import REMOVE
+from recommender_serving.engine.live_catalogue import LiveCatalogue
 from recommender_serving.engine.live_events import LiveEvent, LiveEvents, user_observations
 from recommender_serving.engine.ranking import popular_items
 from recommender_serving.engine.top_items import ItemIndex, Query, TopItems
@@ -69,6 +70,7 @@ class Snapshot:
     def __init__(self, model: FactorModel, live: LiveEvents, metrics: Metrics, cache_bytes: int) -> None:
         self.model = model
         self.live = live
+        self.catalogue = LiveCatalogue(model)
         self._index = ItemIndex(model.ranking.item_factors)
         self._reference = ModelReference(algorithm=model.algorithm, version=model.version)
         self._solve_duration = metrics.user_solve_duration
@@ -126,6 +128,10 @@ class Snapshot:
     def state_of(self, user_id: str) -> UserState:
         """The user's vectors; solved again if the user has had an event since."""
         return self._up_to_date(user_id).state
+
+    def state_of_session(self, events: Sequence[LiveEvent]) -> UserState:
+        """The vectors of somebody of whom only these events are known."""
+        return self._solved("", events) if events else self._stranger.state
 
     def holds(self, event: Event) -> bool:
         """Whether the event came before, live or in training: equal event id and time stamp are the same event."""

@@ -56,6 +56,12 @@ class Rules:
         capped = self.max_per_category if isinstance(self.max_per_category, Mapping) else {}
         return {*self.include_categories, *self.exclude_categories, *capped, *self.category_boosts}
 
+    @property
+    def reorders(self) -> bool:
+        """Whether a list is more than the best scores of the items that may be listed."""
+        weighs = self.item_boosts or self.category_boosts or self.popularity_discount
+        return bool(weighs or self.diversity or self.max_per_category is not None)
+
 
 class Selector:
     """Applies rules to the items of one model; keeps what rules about categories and popularity come down to.

@@ -103,13 +103,19 @@ class ItemSpace:
         """(m, k) ranking factors of items."""
         return self._rows(self.model.ranking.item_factors, self.new.ranking_factors, items)
 
+    def rating_vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(m, k) factors of items in the rating head."""
+        return self._rows(self.model.rating.item_factors, self.new.rating_factors, items)
+
+    def rating_bias(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(m,) biases of items in the rating head."""
+        return self._rows(self.model.rating.item_bias, self.new.rating_bias, items)
+
     def stars(self, items: NDArray[np.integer], vector: NDArray[np.float32], bias: float) -> NDArray[np.float64]:
         """(m,) ratings predicted for a user of the rating head, inside the scale."""
-        head, scale = self.model.rating, self.model.manifest.scale
-        factors = self._rows(head.item_factors, self.new.rating_factors, items)
-        item_bias = self._rows(head.item_bias, self.new.rating_bias, items)
-        stars: NDArray[np.float64] = (factors @ vector + item_bias).astype(np.float64) + (head.global_mean + bias)
-        return stars.clip(scale.min, scale.max)
+        scale = self.model.manifest.scale
+        stars: NDArray[np.float64] = (self.rating_vectors(items) @ vector + self.rating_bias(items)).astype(np.float64)
+        return (stars + (self.model.rating.global_mean + bias)).clip(scale.min, scale.max)
 
     @cached_property
     def norms(self) -> NDArray[np.float32]:
