@@ -70,9 +70,7 @@ async def test_any_other_path_that_is_encoded_wrongly_is_not_found(service: Serv
     assert msgspec.json.decode(body)["code"] == "not_found"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/recommendations", "/recommendations/user", "/recommendations/user/a/b", "/item"]
-)
+@pytest.mark.parametrize("path", ["/", "/recommendations/user", "/recommendations/user/a/b", "/item"])
 async def test_paths_between_the_routes_are_not_found(service: Service, path: str) -> None:
     service.publish(make_model())
     async with service.ready() as client:
