@@ -74,7 +74,7 @@ def _ours(matrix: UserItemMatrix, training: Observations, test: Rows) -> Iterato
     rows, n_items = rating_rows(training), matrix.n_items
 
     def svd() -> RatingHead:
-        return _with_users(fit_rating_svd(rows, n_items, models.svd, 0, silent)[0], training)
+        return _with_users(fit_rating_svd(training, n_items, models.svd, 0, silent)[0], training)
 
     def nmf() -> RatingHead:
         return _with_users(fit_rating_nmf(rows, n_items, models.nmf, 0, silent)[0], training)

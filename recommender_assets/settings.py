@@ -37,7 +37,7 @@ def _require_not_negative(struct: msgspec.Struct, *fields: str) -> None:
             raise ValueError(f"{field} must not be negative, got {getattr(struct, field)}")
 
 
-_MAY_BE_ZERO = ("alpha", "bias_regularization")
+_MAY_BE_ZERO = ("alpha", "bias_regularization", "implicit_regularization", "validation_share")
 
 
 class SparkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,6 +135,10 @@ class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         learning_rate_decay: the learning rate is multiplied by it after every epoch.
         bias_regularization: SGD penalty on biases.
         initial_deviation: standard deviation of the factors at the start.
+        implicit_term: whether what a user has observed counts beside how it was rated (SVD++).
+        implicit_regularization: SGD penalty on the implicit factors of a user's items, per visit of the user.
+        validation_share: share of the training ratings that decides after how many epochs to stop (see
+            `fit_rating_svd`); 0 trains for all `epochs`, in half the time.
         user_regularization: penalty on a user's factors in the closed-form user step.
         user_bias_regularization: penalty on a user's bias there.
         ranking_regularization: penalty on a user's factors in the ranking head.
@@ -150,6 +154,9 @@ class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     learning_rate_decay: float = 0.98
     bias_regularization: float = 0.2
     initial_deviation: float = 0.02
+    implicit_term: bool = False
+    implicit_regularization: float = 0.2
+    validation_share: float = 0.0
     user_regularization: float = 5.0
     user_bias_regularization: float = 3.0
     ranking_regularization: float = 8.0
@@ -158,8 +165,11 @@ class SvdSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ranking_iterations: int = 12
 
     def __post_init__(self) -> None:
-        require_positive(self, *(field for field in self.__struct_fields__ if field not in _MAY_BE_ZERO))
-        _require_not_negative(self, *(field for field in self.__struct_fields__ if field in _MAY_BE_ZERO))
+        numbers = [field for field in self.__struct_fields__ if field != "implicit_term"]
+        require_positive(self, *(field for field in numbers if field not in _MAY_BE_ZERO))
+        _require_not_negative(self, *(field for field in numbers if field in _MAY_BE_ZERO))
+        if self.validation_share >= 1:
+            raise ValueError(f"validation_share must be less than 1, got {self.validation_share}")
 
 
 class NmfSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.training.compilation import kernel, writable
+from recommender_assets.training.parallel import map_blocks
 from recommender_assets.training.rows import Rows
 
 Float32s = NDArray[np.float32]
@@ -42,7 +43,7 @@ def improve_rows(
         sum w (t - x.y)^2 over all entries, with the improved vectors.
     """
     k = factors.shape[1]
-    return _improve_rows(
+    arguments = (
         writable(rows.indptr),
         writable(rows.column),
         writable(rows.target),
@@ -56,6 +57,7 @@ def improve_rows(
         non_negative,
         sweeps,
     )
+    return sum(map_blocks(rows.indptr, lambda start, end: _improve_rows(start, end, *arguments)))
 
 
 def gram_of(factors: Float32s) -> Float32s:
@@ -86,6 +88,8 @@ def _add_outer_products(factors: Float32s, total: NDArray[np.float64]) -> None:
 
 @kernel
 def _improve_rows(
+    start: int,
+    end: int,
     indptr: NDArray[np.int64],
     column: NDArray[np.int32],
     target: Float32s,
@@ -102,11 +106,11 @@ def _improve_rows(
     k = factors.shape[1]
     squares = 0.0
     longest = 0
-    for row in range(indptr.size - 1):
+    for row in range(start, end):
         longest = max(longest, indptr[row + 1] - indptr[row])
     by_factor = np.empty((k, longest), dtype=np.float32)  # transposed, so that the inner loops are contiguous
     residual = np.empty(longest, dtype=np.float32)
-    for row in range(indptr.size - 1):
+    for row in range(start, end):
         entries = slice(indptr[row], indptr[row + 1])
         x = solutions[row]
         _gather(factors, column[entries], target[entries], x, by_factor, residual)

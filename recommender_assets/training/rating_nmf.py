@@ -22,7 +22,7 @@ _SWEEPS = 2
 
 def fit_rating_nmf(
     rows: Rows, n_items: int, settings: NmfSettings, seed: int, progress: Progress
-) -> tuple[RatingHead, list[float]]:
+) -> tuple[RatingHead, dict[str, list[float]]]:
     """Fit both sides to the rated pairs.
 
     Args:
@@ -33,7 +33,7 @@ def fit_rating_nmf(
         progress: called after every iteration with the `rmse` on the rated pairs.
 
     Returns:
-        The head, and the training RMSE after every iteration.
+        The head, and `rating_rmse`, the training RMSE after every iteration.
     """
     random = np.random.default_rng(seed)
     k = settings.factors
@@ -69,7 +69,7 @@ def fit_rating_nmf(
         has_user_bias=False,
         non_negative=True,
     )
-    return head, curve
+    return head, {"rating_rmse": curve}
 
 
 def _towards_mean_and_zero(regularization: float, alpha: float) -> tuple[float, np.float32]:

@@ -37,7 +37,7 @@ class Heads:
     Attributes:
         rating: its users are solved from the observations they were given last.
         ranking: likewise.
-        curves: `rating_rmse` for each epoch and `ranking_loss` for each iteration.
+        curves: `rating_rmse` and perhaps `validation_rmse` for each epoch, `ranking_loss` for each iteration.
     """
 
     rating: RatingHead
@@ -116,11 +116,11 @@ def fit_heads(
     if not len(ratings.column):
         raise TooFewRatingsError("no rating to learn from outside the hold-out: ingest rating events first")
     if isinstance(hyper_parameters, SvdSettings):
-        rating, rating_rmse = fit_rating_svd(ratings, n_items, hyper_parameters, seed, progress)
+        rating, curves = fit_rating_svd(observations, n_items, hyper_parameters, seed, progress)
     else:
-        rating, rating_rmse = fit_rating_nmf(ratings, n_items, hyper_parameters, seed, progress)
+        rating, curves = fit_rating_nmf(ratings, n_items, hyper_parameters, seed, progress)
     ranking, ranking_loss = fit_ranking(strength_rows(observations), n_items, hyper_parameters, seed, progress)
-    return Heads(rating=rating, ranking=ranking, curves={"rating_rmse": rating_rmse, "ranking_loss": ranking_loss})
+    return Heads(rating=rating, ranking=ranking, curves={**curves, "ranking_loss": ranking_loss})
 
 
 def with_users_of(heads: Heads, observations: Observations) -> Heads:

@@ -16,7 +16,7 @@ def test_factors_are_not_negative_and_learn_a_structure():
     held_out = random_rows(len(matrix.observations.item), 0.1, seed=0)
     training, test = (rating_rows(matrix.observations.select(m)) for m in (~held_out, held_out))
 
-    head, curve = fit_rating_nmf(training, 100, SETTINGS, 0, silent)
+    head, curves = fit_rating_nmf(training, 100, SETTINGS, 0, silent)
 
     assert min(head.user_factors.min(), head.item_factors.min(), head.prior.min()) >= 0
     predicted = np.einsum("nf,nf->n", head.user_factors[test.row_of_entry()], head.item_factors[test.column])
@@ -24,7 +24,7 @@ def test_factors_are_not_negative_and_learn_a_structure():
         test.column
     ]
     assert np.square(test.target - predicted).mean() < 0.6 * np.square(test.target - item_mean).mean()
-    assert curve[-1] < curve[0]
+    assert curves["rating_rmse"][-1] < curves["rating_rmse"][0]
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_another_model():
@@ -57,30 +57,30 @@ def test_alpha_draws_towards_zero_and_regularization_towards_the_mean_user():
 def test_error_falls_and_every_iteration_is_told():
     told = []
 
-    _, curve = fit_rating_nmf(
+    _, curves = fit_rating_nmf(
         rating_rows(random_matrix().observations), 25, SETTINGS, 0, lambda *arguments: told.append(arguments)
     )
 
-    assert told == [("rating head", i, 15, {"rmse": curve[i - 1]}) for i in range(1, 16)]
-    assert (np.diff(curve) < 1e-3).all()
+    assert told == [("rating head", i, 15, {"rmse": curves["rating_rmse"][i - 1]}) for i in range(1, 16)]
+    assert (np.diff(curves["rating_rmse"]) < 1e-3).all()
 
 
 def test_the_last_error_is_that_of_the_factors():
     rows = rating_rows(random_matrix().observations)
 
-    head, curve = fit_rating_nmf(rows, 25, SETTINGS, 0, silent)
+    head, curves = fit_rating_nmf(rows, 25, SETTINGS, 0, silent)
 
     error = rows.target - np.einsum("nf,nf->n", head.user_factors[rows.row_of_entry()], head.item_factors[rows.column])
-    assert curve[-1] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-4)
+    assert curves["rating_rmse"][-1] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-4)
 
 
 def test_one_rating_is_learnt():
     rows = rating_rows(matrix_from(events_table([("u", "i", "rating", 4.0)])).observations)
 
-    head, curve = fit_rating_nmf(rows, 1, NmfSettings(factors=3, iterations=30), 0, silent)
+    head, curves = fit_rating_nmf(rows, 1, NmfSettings(factors=3, iterations=30), 0, silent)
 
     assert float(head.user_factors[0] @ head.item_factors[0]) == pytest.approx(4.0, abs=0.05)
-    assert len(curve) == 30
+    assert len(curves["rating_rmse"]) == 30
 
 
 def test_users_without_ratings_follow_the_mean_user_and_do_not_move_it():
