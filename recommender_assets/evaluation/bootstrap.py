@@ -9,10 +9,10 @@ times faster than `scipy.stats.bootstrap`; the tests compare the two.
 from collections.abc import Callable
 from functools import lru_cache
 
-import msgspec
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from recommender_assets.evaluation.interval import Interval
 from recommender_assets.evaluation.metric_by_user import Float64s, MetricByUser
 
 RESAMPLES = 1_000
@@ -23,24 +23,6 @@ _LEAST_USERS = 2
 
 Statistic = Callable[[Float64s], Float64s]
 """(m, c) sums of c columns -> (m,) values of the statistic."""
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A figure and its confidence interval.
-
-    Attributes:
-        value: the figure itself; NaN if no user qualifies.
-        low, high: ends of the interval; NaN with fewer than two qualifying users.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
 
 
 def interval(metric: MetricByUser, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Interval:

@@ -7,8 +7,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_assets.evaluation.bootstrap import Interval, interval, paired_difference
+from recommender_assets.evaluation.bootstrap import interval, paired_difference
 from recommender_assets.evaluation.floors import measure_floors
+from recommender_assets.evaluation.interval import Interval
 from recommender_assets.evaluation.measures.measure import Measure, Measured
 from recommender_assets.evaluation.metric_by_user import Float64s
 from recommender_assets.evaluation.model_scores import model_scores

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from recommender_assets.evaluation.bootstrap import Interval
 from recommender_assets.evaluation.evaluation import Evaluation, evaluate
+from recommender_assets.evaluation.interval import Interval
 from recommender_assets.features.matrix import load_matrix, matrix_directory
 from recommender_assets.promotion.candidates import ALGORITHMS, candidate_directory, newest_candidate
 from recommender_assets.promotion.contest import Contest, Difference

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from recommender_assets.evaluation.bootstrap import Interval
+from recommender_assets.evaluation.interval import Interval
 from recommender_assets.promotion.policy import Decision, Standing
 from recommender_serving.engine.atomic_files import replace_file
 from recommender_serving.engine.champion_pointer import champion_directory

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from recommender_assets.evaluation.bootstrap import Interval, interval, paired_difference
+from recommender_assets.evaluation.bootstrap import interval, paired_difference
+from recommender_assets.evaluation.interval import Interval
 from recommender_assets.evaluation.metric_by_user import MetricByUser
 
 DATA_SETS = 300

@@ -1,6 +1,6 @@
 import pytest
 
-from recommender_assets.evaluation.bootstrap import Interval
+from recommender_assets.evaluation.interval import Interval
 from recommender_assets.presentation.contest_report import contest_report
 from recommender_assets.presentation.tables import contest_table, difference_table
 from recommender_assets.promotion.contest import Contest, Difference
