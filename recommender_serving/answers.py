@@ -57,6 +57,23 @@ class PopularItems(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelReference
 
 
+class SimilarItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item and its cosine with the one asked about, in -1..1."""
+
+    item_id: str
+    title: str
+    similarity: float
+
+
+class SimilarItems(msgspec.Struct, frozen=True, kw_only=True):
+    """The items most like `item_id`, most similar first; those that nothing is known of are left out."""
+
+    item_id: str
+    title: str
+    items: list[SimilarItem]
+    model: ModelReference
+
+
 class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event that was not taken: its place in the body (from 0), a stable reason, and field, value and rule."""
 

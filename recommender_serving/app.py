@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 from recommender_serving.access.gate import RequestGate
 from recommender_serving.api.events import events_route
 from recommender_serving.api.health import health_routes
-from recommender_serving.api.items import popular_items_route
+from recommender_serving.api.items import popular_items_route, similar_items_route
 from recommender_serving.api.model import model_route
 from recommender_serving.api.recommendations import recommendations_route
 from recommender_serving.api.requested_lists import requested_lists_route
@@ -69,6 +69,7 @@ def create_app(
             recommendations_route(champion, metrics, ranking_ids, settings.api),
             requested_lists_route(RequestedListMaker(champion, metrics, ranking_ids), settings.ratings, settings.api),
             popular_items_route(champion, settings.api),
+            similar_items_route(champion, settings.api),
             events_route(intake, settings.api),
             model_route(champion, live_updates),
             *health_routes(champion, metrics),

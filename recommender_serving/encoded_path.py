@@ -7,11 +7,11 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from recommender_serving.engine.event_errors import CONTROL_CHARACTER
-from recommender_serving.errors import InvalidUserIdError
+from recommender_serving.errors import InvalidItemIdError, InvalidUserIdError, ServiceError
 
-_LONGEST_USER_ID = 256
+_LONGEST_ID = 256
 _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
-_NOT_ENCODED = "user_id: the address is not valid percent-encoded UTF-8"
+_NOT_ENCODED = "the address is not valid percent-encoded UTF-8"
 
 
 class EncodedPath:
@@ -33,14 +33,27 @@ def decoded_user_id(encoded: str) -> str:
     Raises:
         InvalidUserIdError: it breaks the rule that events are judged by.
     """
+    return _decoded_id(encoded, "user_id", InvalidUserIdError)
+
+
+def decoded_item_id(encoded: str) -> str:
+    """The item id in a path.
+
+    Raises:
+        InvalidItemIdError: it breaks the rule that events are judged by.
+    """
+    return _decoded_id(encoded, "item_id", InvalidItemIdError)
+
+
+def _decoded_id(encoded: str, field: str, error_type: type[ServiceError]) -> str:
     if _BROKEN_ESCAPE.search(encoded):
-        raise InvalidUserIdError(f"{_NOT_ENCODED}; a percent sign itself is %25")
+        raise error_type(f"{field}: {_NOT_ENCODED}; a percent sign itself is %25")
     try:
-        user_id = unquote_to_bytes(encoded.encode("latin-1")).decode()  # the inverse of what `EncodedPath` does
+        identifier = unquote_to_bytes(encoded.encode("latin-1")).decode()  # the inverse of what `EncodedPath` does
     except UnicodeDecodeError as error:
-        raise InvalidUserIdError(_NOT_ENCODED) from error
-    if not 1 <= len(user_id) <= _LONGEST_USER_ID:
-        raise InvalidUserIdError(f"user_id: expected 1 to {_LONGEST_USER_ID} characters, got {len(user_id)}")
-    if CONTROL_CHARACTER.search(user_id):
-        raise InvalidUserIdError("user_id: expected no control characters")
-    return user_id
+        raise error_type(f"{field}: {_NOT_ENCODED}") from error
+    if not 1 <= len(identifier) <= _LONGEST_ID:
+        raise error_type(f"{field}: expected 1 to {_LONGEST_ID} characters, got {len(identifier)}")
+    if CONTROL_CHARACTER.search(identifier):
+        raise error_type(f"{field}: expected no control characters")
+    return identifier

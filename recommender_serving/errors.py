@@ -68,6 +68,13 @@ class InvalidUserIdError(ServiceError):
     code = "invalid_user_id"
 
 
+class InvalidItemIdError(ServiceError):
+    """The item id in the address breaks the rule for ids."""
+
+    status_code = 400
+    code = "invalid_item_id"
+
+
 class MalformedBodyError(ServiceError):
     """The body is no JSON, or cannot be taken apart into events."""
 
@@ -87,13 +94,6 @@ class UnknownItemError(ServiceError):
 
     status_code = 404
     code = "unknown_item"
-
-
-class UnknownUserError(ServiceError):
-    """Nothing is known of the user."""
-
-    status_code = 404
-    code = "unknown_user"
 
 
 class AlgorithmNotDeployedError(ServiceError):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.types import Receive, Scope, Send
 
-from recommender_serving.encoded_path import EncodedPath, decoded_user_id
-from recommender_serving.errors import InvalidUserIdError
+from recommender_serving.encoded_path import EncodedPath, decoded_item_id, decoded_user_id
+from recommender_serving.errors import InvalidItemIdError, InvalidUserIdError
 
 ids = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=256)
 
@@ -31,6 +31,8 @@ def test_every_allowed_id_survives_encoding(user_id: str) -> None:
 def test_other_ids_are_refused_by_the_rule_they_break(encoded: str, rule: str) -> None:
     with pytest.raises(InvalidUserIdError, match=rule):
         decoded_user_id(encoded)
+    with pytest.raises(InvalidItemIdError, match=f"item_id: .*{rule}"):
+        decoded_item_id(encoded)
 
 
 async def test_routing_sees_the_encoded_path_without_the_query() -> None:

@@ -29,6 +29,7 @@ async def test_every_operation_can_be_called_by_its_name_and_understood(service:
     assert {
         ("get", "/recommendations/user/{user_id}"),
         ("get", "/items/popular"),
+        ("get", "/items/{item_id}/similar"),
         ("post", "/events"),
         ("get", "/model"),
         ("get", "/health/live"),
@@ -49,6 +50,7 @@ async def test_every_operation_can_be_called_by_its_name_and_understood(service:
     [
         ("get", "/recommendations/user/{user_id}", {"400", "429", "500", "503"}),
         ("get", "/items/popular", {"400", "429", "500", "503"}),
+        ("get", "/items/{item_id}/similar", {"400", "404", "429", "500", "503"}),
         ("post", "/events", {"400", "403", "413", "422", "429", "500", "503"}),
         ("get", "/model", {"429", "500", "503"}),
         ("get", "/health/live", {"500"}),
