@@ -1,7 +1,10 @@
 """The command `recommender`."""
 
+import datetime as dt
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -116,6 +119,30 @@ def replay(rate: float | None) -> None:
 
         count = replay_ratings(settings, rate, show)
     click.echo(f"{count:,} events sent to topic {settings.streaming.topic}")
+
+
+@main.command()
+@with_clear_errors
+def stream() -> None:
+    """Ingest events continuously, a micro-batch every streaming.batch_interval, until Ctrl-C or SIGTERM.
+
+    It goes on where the interactions asset ended, and the other way round. While it runs, runs of the asset only report.
+    """
+    from recommender_assets.ingestion.spark_session import start_session
+    from recommender_assets.ingestion.stream import stream as run_stream
+
+    settings = settings_or_exit()
+    stop = threading.Event()
+    click.echo(f"starting Spark ({settings.spark.master})", err=True)
+    spark = start_session(settings, **settings.spark.stream_conf)
+    for number in (signal.SIGINT, signal.SIGTERM):  # after the start of Spark, which sets a handler of its own
+        signal.signal(number, lambda *_: stop.set())
+    click.echo(f"streaming topic {settings.streaming.topic} every {settings.streaming.batch_interval}", err=True)
+    try:
+        run_stream(spark, settings, stop, lambda line: click.echo(f"{dt.datetime.now().astimezone():%H:%M:%S} {line}"))
+    finally:
+        spark.stop()
+    click.echo("stopped after the last micro-batch", err=True)
 
 
 @main.command()

@@ -41,11 +41,15 @@ _MAY_BE_ZERO = ("alpha", "bias_regularization", "implicit_regularization", "vali
 
 
 class SparkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How Spark is started: master URL, folder with the Delta and Kafka jars, and further Spark properties."""
+    """How Spark is started: master URL, folder with the Delta and Kafka jars, and further Spark properties.
+
+    `stream_conf` goes over `conf` for `recommender stream`.
+    """
 
     master: str = "local[*]"
     jars_directory: str = ".local/jars/spark"
     conf: dict[str, str] = {}
+    stream_conf: dict[str, str] = {}
 
 
 class HistoryColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

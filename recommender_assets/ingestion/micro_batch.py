@@ -37,10 +37,29 @@ class PartitionCounts:
     rejected: int = 0
 
 
+@dataclass(frozen=True)
+class WrittenBatch:
+    """The files of a micro-batch, of which no table knows yet, and what became of the records of each partition."""
+
+    accepted: list[WrittenFile]
+    rejected: list[WrittenFile]
+    counts: dict[int, PartitionCounts]
+
+    def commit(self, root: Path, committed_at: dt.datetime) -> None:
+        """Make the files part of their tables, rejected ones first.
+
+        Args:
+            root: the storage root.
+            committed_at: time of the ledger row that will follow.
+        """
+        commit_files(root, "rejected_events", self.rejected, committed_at)
+        commit_files(root, "interactions", self.accepted, committed_at)
+
+
 def write_micro_batch(
-    records: DataFrame, root: Path, topic_id: str, scale: RatingScale, committed_at: dt.datetime
-) -> dict[int, PartitionCounts]:
-    """Decode, deduplicate and write the records of one micro-batch, and commit them, rejected ones first.
+    records: DataFrame, root: Path, topic_id: str, scale: RatingScale, ingested_at: dt.datetime
+) -> WrittenBatch:
+    """Decode, deduplicate and write the records of one micro-batch, without committing anything.
 
     Workers decode and write the files; the driver holds the identities of one micro-batch (28 bytes for each record),
     never the records. Only when it finds duplicates are their files written again, and the raw bytes of duplicates read
@@ -51,12 +70,9 @@ def write_micro_batch(
         root: the storage root.
         topic_id: the broker's id of the topic.
         scale: lowest and highest rating allowed.
-        committed_at: time of the ledger row that will follow.
-
-    Returns:
-        Counts for each partition that has records.
+        ingested_at: the time that all rows carry.
     """
-    constants = {"topic_id": topic_id, "ingested_at": committed_at}
+    constants = {"topic_id": topic_id, "ingested_at": ingested_at}
     raw = kafka_records(records)
     files = _written(raw, writing(root, constants, lambda batch: _by_fate(parse_records(batch, scale))))
     accepted = [file for file in files if file.table == "interactions"]
@@ -67,9 +83,7 @@ def write_micro_batch(
     if any(len(rows) for rows in repeated):
         rejected += _as_rejected(raw, np.concatenate(repeated), root, constants, scale)
         accepted = _without_duplicates(records, accepted, found, root)
-    commit_files(root, "rejected_events", rejected, committed_at)
-    commit_files(root, "interactions", accepted, committed_at)
-    return counts
+    return WrittenBatch(accepted, rejected, counts)
 
 
 def _written(rows: DataFrame, write: Any) -> list[WrittenFile]:

@@ -48,6 +48,16 @@ def spark_session(settings: Settings) -> SparkSession:
     return session
 
 
+def start_session(settings: Settings, **conf: str) -> SparkSession:
+    """Start Spark in this process, with `conf` over `spark.conf`; only errors are logged."""
+    builder = SparkSession.builder
+    for key, value in (spark_conf(settings) | conf).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
 def _jars(directory: Path) -> list[str]:
     jars = sorted(str(path) for path in directory.glob("*.jar"))
     if not jars:

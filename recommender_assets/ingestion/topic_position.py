@@ -57,6 +57,20 @@ def topic_id(bootstrap: str, topic: str) -> str:
     return _describe(client, topic)[0]
 
 
+def require_same_topic(bootstrap: str, topic: str, expected_id: str) -> None:
+    """Refuse to go on when the topic is not the one that is being read: Spark alone would not notice.
+
+    Raises:
+        TopicMissingError: there is no such topic.
+        TopicReplacedError: it was created anew.
+    """
+    current_id = topic_id(bootstrap, topic)
+    if current_id != expected_id:
+        raise TopicReplacedError(
+            f"topic {topic} was created anew while it was read: its id is {current_id}, not {expected_id} any more"
+        )
+
+
 def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
     """Low and high (last stable) offset of each partition.
 

@@ -1,14 +1,27 @@
+import contextlib
 import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+STREAM = "stream"  # the purpose of `recommender stream`
+_ATTEMPTS = 20
+
 
 class WriterBusyError(RuntimeError):
-    """Another process writes the interaction tables; the message names it."""
+    """Another process writes the interaction tables; the message names it.
+
+    Attributes:
+        purpose: what its holder does.
+    """
+
+    def __init__(self, message: str, purpose: str) -> None:
+        super().__init__(message)
+        self.purpose = purpose
 
 
 class WriterLease:
@@ -33,11 +46,11 @@ class WriterLease:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = _holder(file)
             file.close()
             raise WriterBusyError(
-                f"the interaction tables below {self._path.parent} are being written by {holder}"
+                f"the interaction tables below {self._path.parent} are being written by {json.dumps(holder)}",
+                str(holder.get("purpose", "")),
             ) from None
         file.truncate(0)
         file.write(json.dumps({"purpose": self._purpose, "host": socket.gethostname(), "pid": os.getpid()}))
@@ -63,13 +76,23 @@ def lease_holder(root: Path) -> str | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file
         except BlockingIOError:
-            return _described(file.read())
+            return _described(_holder(file))
     return None
 
 
-def _described(content: str) -> str:
+def _holder(file: IO[str]) -> dict[str, str | int]:
+    """Who holds the lock; a holder takes the lock a moment before it writes its name."""
+    for _ in range(_ATTEMPTS):
+        file.seek(0)
+        with contextlib.suppress(ValueError):
+            holder: dict[str, str | int] = json.loads(file.read())
+            return holder
+        time.sleep(0.01)
+    return {"purpose": "unknown"}
+
+
+def _described(holder: dict[str, str | int]) -> str:
     try:
-        holder = json.loads(content)
         return f"{holder['purpose']} ({holder['host']}, process {holder['pid']})"
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return "another process"

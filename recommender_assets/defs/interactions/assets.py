@@ -33,12 +33,12 @@ def interactions(
 ) -> dg.MaterializeResult[None]:
     """Valid events of the topic, each exactly once, with the Kafka partition and offset they came from.
 
-    A run reads what is there now. Records that break a rule go to `rejected_events` with their bytes and a reason; the
-    ingestion ledger accounts for every offset.
+    A run reads what is there now; while `recommender stream` writes the table, it only says up to where. Records that
+    break a rule go to `rejected_events` with their bytes and a reason; the ingestion ledger accounts for every offset.
     """
-    from recommender_assets.ingestion.streaming_query import ingest_available
+    from recommender_assets.ingestion.streaming_query import ingest_or_report
 
-    report = ingest_available(spark.spark_session, settings)
+    report = ingest_or_report(lambda: spark.spark_session, settings)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": row_count(settings.root, "interactions"),
@@ -47,6 +47,8 @@ def interactions(
             "duplicate": report.duplicate,
             "rejected": report.rejected,
             "batches": report.batches,
+            "written_by": report.writer or "this run",
+            "next_offsets": {str(partition): offset for partition, offset in report.position.next_offsets.items()},
         }
     )
 

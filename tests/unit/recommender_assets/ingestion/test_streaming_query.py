@@ -1,6 +1,7 @@
 """The order in which a micro-batch is committed, without Spark; `tests/integration` has the real query."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from recommender_assets.ingestion import streaming_query
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import contiguity_gaps, ledger_position
-from recommender_assets.ingestion.micro_batch import PartitionCounts
-from recommender_assets.ingestion.streaming_query import _Ingestion, _records, ingest_available
+from recommender_assets.ingestion.micro_batch import PartitionCounts, WrittenBatch
+from recommender_assets.ingestion.streaming_query import Ingestion, _records, ingest_available, ingest_or_report
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path
 from recommender_assets.ingestion.topic_position import TopicReplacedError
 from recommender_assets.ingestion.writer_lease import WriterBusyError, WriterLease
@@ -29,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
     return loaded
 
 
-def plan(ingestion: _Ingestion, batch_id: int, ends: dict[int, int]) -> None:
+def plan(ingestion: Ingestion, batch_id: int, ends: dict[int, int]) -> None:
     """What Spark writes before it hands a micro-batch over."""
     log = ingestion.checkpoint / "offsets" / str(batch_id)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -37,11 +38,12 @@ def plan(ingestion: _Ingestion, batch_id: int, ends: dict[int, int]) -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, counts: dict[int, PartitionCounts]) -> None:
-    monkeypatch.setattr(streaming_query, "write_micro_batch", lambda *_: counts)
+    monkeypatch.setattr(streaming_query, "write_micro_batch", lambda *_: WrittenBatch([], [], counts))
+    monkeypatch.setattr(streaming_query, "require_same_topic", lambda *_: None)
 
 
 def test_each_batch_goes_on_where_the_one_before_it_ended(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    ingestion = _Ingestion(settings, "id", {0: 5, 1: 7}, None)
+    ingestion = Ingestion(settings, "id", {0: 5, 1: 7}, None)
     counted(monkeypatch, {0: PartitionCounts(accepted=1, duplicate=1, rejected=1)})
     plan(ingestion, 0, {0: 9, 1: 7})
     ingestion.write(NO_SPARK, 0)
@@ -51,7 +53,7 @@ def test_each_batch_goes_on_where_the_one_before_it_ended(settings: Settings, mo
     plan(ingestion, 1, {0: 10, 1: 9, 2: 3})
     ingestion.write(NO_SPARK, 1)
 
-    assert ingestion.batches == [
+    assert [batch.rows for batch in ingestion.batches] == [
         [LedgerRow(0, 5, 9, 1, 1, 1)],
         [LedgerRow(0, 9, 10, 1), LedgerRow(1, 7, 9, 2), LedgerRow(2, 0, 3, rejected=3)],
     ]
@@ -63,11 +65,11 @@ def test_each_batch_goes_on_where_the_one_before_it_ended(settings: Settings, mo
 
 
 def test_a_range_that_holds_no_record_is_read_all_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    ingestion = _Ingestion(settings, "id", {0: 0}, None)
+    ingestion = Ingestion(settings, "id", {0: 0}, None)
     counted(monkeypatch, {})
     plan(ingestion, 0, {0: 2})
     ingestion.write(NO_SPARK, 0)
-    assert ingestion.batches == [[LedgerRow(0, 0, 2)]]
+    assert [batch.rows for batch in ingestion.batches] == [[LedgerRow(0, 0, 2)]]
 
 
 def test_a_batch_that_fails_has_no_ledger_row_and_is_planned_again(
@@ -76,7 +78,7 @@ def test_a_batch_that_fails_has_no_ledger_row_and_is_planned_again(
     def fail(*_: object) -> None:
         raise OSError("disk is full")
 
-    ingestion = _Ingestion(settings, "id", {0: 0}, None)
+    ingestion = Ingestion(settings, "id", {0: 0}, None)
     plan(ingestion, 0, {0: 2})
     monkeypatch.setattr(streaming_query, "write_micro_batch", fail)
     with pytest.raises(OSError, match="disk is full"):
@@ -104,14 +106,22 @@ def test_nothing_new_starts_no_query_but_clears_what_a_killed_run_left(
 
 
 def test_the_report_adds_up_all_batches(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(_: object, ingestion: _Ingestion) -> None:
-        for batch_id, end in enumerate((5, 8)):
-            plan(ingestion, batch_id, {0: end})
-            ingestion.write(NO_SPARK, batch_id)
+    class Query:
+        def __init__(self, _: object, ingestion: Ingestion, **trigger: object) -> None:
+            self.ingestion = ingestion
+            assert trigger == {"availableNow": True}
+
+        def awaitTermination(self) -> None:  # noqa: N802 - Spark's name
+            for batch_id, end in enumerate((5, 8)):
+                plan(self.ingestion, batch_id, {0: end})
+                self.ingestion.write(NO_SPARK, batch_id)
+
+        def stop(self) -> None:
+            pass
 
     counted(monkeypatch, {0: PartitionCounts(accepted=1, duplicate=0, rejected=2)})
     broker_says(monkeypatch, {0: 0}, {0: 8})
-    monkeypatch.setattr(streaming_query, "_run", run)
+    monkeypatch.setattr(streaming_query, "start_query", Query)
     report = ingest_available(NO_SPARK, settings)
     assert (report.batches, report.read, report.accepted, report.duplicate, report.rejected) == (2, 6, 2, 0, 4)
     assert (report.position.topic_id, report.position.next_offsets) == ("id", {0: 8})
@@ -137,6 +147,76 @@ def test_nothing_is_asked_or_read_while_another_writes(settings: Settings, monke
     broker_says(monkeypatch, {0: 0}, {0: 0})
     with WriterLease(settings.root, "vacuum"), pytest.raises(WriterBusyError, match="vacuum"):
         ingest_available(NO_SPARK, settings)
+
+
+def test_a_batch_that_spark_plans_while_it_is_stopped_is_not_begun(settings: Settings) -> None:
+    ingestion = Ingestion(settings, "id", {0: 0}, None)
+    ingestion.finish()
+    ingestion.write(NO_SPARK, 0)
+    assert ingestion.batches == []
+
+
+def test_stopping_waits_for_the_batch_that_is_being_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted(monkeypatch, {0: PartitionCounts(accepted=2)})
+    is_writing, may_go_on = threading.Event(), threading.Event()
+
+    def pause(*_: object) -> None:
+        is_writing.set()
+        assert may_go_on.wait(10)
+
+    monkeypatch.setattr(streaming_query, "require_same_topic", pause)
+    ingestion = Ingestion(settings, "id", {0: 0}, None)
+    plan(ingestion, 0, {0: 2})
+    writer = threading.Thread(target=ingestion.write, args=(NO_SPARK, 0))
+    stopper = threading.Thread(target=ingestion.finish)
+    writer.start()
+    assert is_writing.wait(10)
+    stopper.start()
+    stopper.join(0.05)
+    assert stopper.is_alive()
+    may_go_on.set()
+    stopper.join(10)
+    writer.join(10)
+    assert ledger_position(settings.root, TOPIC).next_offsets == {0: 2}
+
+
+def test_a_topic_that_is_created_anew_while_a_batch_is_read_commits_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced(*_: object) -> None:
+        raise TopicReplacedError("created anew")
+
+    class Written(WrittenBatch):
+        def commit(self, *_: object) -> None:
+            pytest.fail("committed")
+
+    monkeypatch.setattr(streaming_query, "write_micro_batch", lambda *_: Written([], [], {}))
+    monkeypatch.setattr(streaming_query, "require_same_topic", replaced)
+    ingestion = Ingestion(settings, "id", {0: 0}, None)
+    plan(ingestion, 0, {0: 2})
+    with pytest.raises(TopicReplacedError):
+        ingestion.write(NO_SPARK, 0)
+    assert read_table(settings.root, "ingestion_ledger").num_rows == 0
+
+
+def no_session() -> Any:
+    pytest.fail("Spark was started")
+
+
+def test_while_stream_writes_the_asset_only_says_up_to_where(settings: Settings) -> None:
+    append_rows(settings.root, TOPIC, "id", [LedgerRow(0, 0, 7, accepted=7)])
+    with WriterLease(settings.root, "stream"):
+        report = ingest_or_report(no_session, settings)
+    assert (report.writer, report.read, report.position.next_offsets) == ("stream", 0, {0: 7})
+    with WriterLease(settings.root, "optimize"), pytest.raises(WriterBusyError, match="optimize"):
+        ingest_or_report(no_session, settings)
+
+
+def test_nothing_to_read_starts_no_spark(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker_says(monkeypatch, {0: 0}, {0: 0})
+    assert ingest_or_report(no_session, settings).writer == ""
 
 
 class FakeSpark:
@@ -194,12 +274,15 @@ def test_the_source_starts_at_the_ledgers_position_and_skips_nothing(settings: S
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("a batch failed")])
-def test_no_checkpoint_outlives_its_query(settings: Settings, error: Exception | None) -> None:
+def test_no_checkpoint_outlives_its_query(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    broker_says(monkeypatch, {0: 0}, {0: 1})
     left_by_a_killed_run = settings.root / "checkpoints" / "old"
     left_by_a_killed_run.mkdir(parents=True)
     spark: Any = FakeSpark(error)
     try:
-        streaming_query._run(spark, _Ingestion(settings, "id", {0: 0}, None))
+        ingest_available(spark, settings)
     except RuntimeError as raised:
         assert raised is error  # noqa: PT017 - the same query either way
     assert spark.stopped

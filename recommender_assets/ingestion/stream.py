@@ -1,0 +1,102 @@
+"""Continuous ingestion: the same query as the `interactions` asset, a micro-batch at each interval until stopped."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
+
+from recommender_assets.ingestion.streaming_query import BatchReport, begin, end_query, start_query
+from recommender_assets.ingestion.topic_position import BrokerUnreachableError, watermarks
+from recommender_assets.ingestion.writer_lease import STREAM, WriterLease
+from recommender_assets.settings import Settings
+
+_LONGEST_PAUSE_S = 30.0
+_FAILURES_WITHOUT_PROGRESS = 3
+_POLL_S = 0.2
+
+
+@dataclass
+class _Failures:
+    """Failures since the last micro-batch that was committed, and how long to wait after them."""
+
+    count: int = 0
+
+    @property
+    def pause_s(self) -> float:
+        return min(2.0**self.count, _LONGEST_PAUSE_S)
+
+
+def stream(spark: SparkSession, settings: Settings, stop: threading.Event, tell: Callable[[str], None]) -> None:
+    """Ingest until `stop` is set, then finish the micro-batch at hand.
+
+    A broker that is away is waited for. Any other failure starts the query again from the ledger's position, and ends
+    the stream when it happens three times without a micro-batch in between.
+
+    Args:
+        spark: the session.
+        settings: the validated settings.
+        stop: set by whoever wants the end.
+        tell: takes one line for each micro-batch and each failure.
+
+    Raises:
+        TopicMissingError, TopicReplacedError, DataExpiredError: see `topic_position`.
+        WriterBusyError: another process writes these tables.
+        StreamingQueryException: micro-batches fail again and again.
+    """
+    failures = _Failures()
+
+    def on_batch(batch: BatchReport) -> None:
+        failures.count = 0
+        tell(progress_line(batch, _lag(settings, next_offsets())))
+
+    def next_offsets() -> dict[int, int]:
+        return ingestion.next_offsets
+
+    with WriterLease(settings.root, STREAM):
+        while not stop.is_set():
+            try:
+                ingestion, _ = begin(settings, on_batch)
+                query = start_query(spark, ingestion, processingTime=settings.streaming.batch_interval)
+                try:
+                    while query.isActive and not stop.wait(_POLL_S):
+                        pass
+                finally:
+                    end_query(query, ingestion)
+                if error := query.exception():
+                    raise error
+            except BrokerUnreachableError as away:
+                failures.count += 1
+                tell(f"{away}; next attempt in {failures.pause_s:g} s")
+                stop.wait(failures.pause_s)
+            except StreamingQueryException as failed:
+                failures.count += 1
+                if failures.count >= _FAILURES_WITHOUT_PROGRESS:
+                    raise
+                tell(f"the query failed and starts again in {failures.pause_s:g} s: {_first_line(failed)}")
+                stop.wait(failures.pause_s)
+
+
+def progress_line(batch: BatchReport, lag: int | None) -> str:
+    """One line about a micro-batch: what became of its records, rate and lag (records still unread)."""
+    rate = batch.read / batch.seconds if batch.seconds else 0.0
+    behind = "unknown" if lag is None else f"{lag:,}"
+    return (
+        f"{batch.read:,} records in {batch.seconds:.1f} s ({rate:,.0f}/s): {batch.accepted:,} accepted, "
+        f"{batch.duplicate:,} duplicate, {batch.rejected:,} rejected; lag {behind}"
+    )
+
+
+def _lag(settings: Settings, next_offsets: dict[int, int]) -> int | None:
+    """Records after `next_offsets`; None when the broker does not say."""
+    try:
+        marks = watermarks(settings.streaming.kafka_bootstrap_servers, settings.streaming.topic)
+    except (RuntimeError, KafkaException):
+        return None
+    return sum(max(mark.high - next_offsets.get(partition, mark.low), 0) for partition, mark in marks.items())
+
+
+def _first_line(error: StreamingQueryException) -> str:
+    return str(error).strip().splitlines()[0]

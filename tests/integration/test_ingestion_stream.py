@@ -1,0 +1,103 @@
+"""`recommender stream` and the `interactions` asset take turns on one topic: nothing is lost, nothing counts twice."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+from pyspark.sql import SparkSession
+
+from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps, ledger_position
+from recommender_assets.ingestion.stream import stream
+from recommender_assets.ingestion.streaming_query import ingest_available, ingest_or_report
+from recommender_assets.ingestion.tables import table_version
+from recommender_assets.ingestion.topic_position import TopicReplacedError
+from recommender_assets.ingestion.writer_lease import WriterBusyError, lease_holder
+from recommender_assets.local.topic import create_topic
+from recommender_assets.settings import Settings
+from tests.integration.test_ingestion_streaming import accepted_users, delete_topic, event, rejected, send
+
+
+@pytest.fixture
+def often(settings: Settings) -> Settings:
+    """A micro-batch as soon as there is something to read."""
+    streaming = msgspec.structs.replace(settings.streaming, batch_interval="100 milliseconds")
+    return msgspec.structs.replace(settings, streaming=streaming)
+
+
+@contextmanager
+def streaming(spark: SparkSession, settings: Settings) -> Iterator[list[str]]:
+    """`stream` in a thread, stopped gracefully at the end; yields the lines it tells."""
+    stop, lines, errors = threading.Event(), list[str](), list[RuntimeError]()
+
+    def run() -> None:
+        try:
+            stream(spark, settings, stop, lines.append)
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        stop.set()
+        thread.join(60)
+        assert not thread.is_alive()
+        if errors:
+            raise errors[0]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within a minute"
+        time.sleep(0.1)
+
+
+def read_up_to(settings: Settings) -> int:
+    if table_version(settings.root, "ingestion_ledger") is None:
+        return 0  # the stream has just begun
+    return sum(ledger_position(settings.root, settings.streaming.topic).next_offsets.values())
+
+
+def test_stream_and_asset_hand_over_without_loss_or_double(spark: SparkSession, often: Settings, topic: str) -> None:
+    send(often, event(1), b"bad")
+    first = ingest_available(spark, often)
+    send(often, event(2), event(1))
+    with streaming(spark, often) as lines:
+        wait_until(lambda: read_up_to(often) == 4)
+        send(often, event(3), event(2))
+        wait_until(lambda: read_up_to(often) == 6)
+        meanwhile = ingest_or_report(lambda: pytest.fail("Spark was asked for"), often)
+        with pytest.raises(WriterBusyError, match="stream"):
+            ingest_available(spark, often)
+        wait_until(lambda: len(lines) >= 2)
+    send(often, event(4), event(3))
+    last = ingest_or_report(lambda: spark, often)
+
+    assert (first.read, meanwhile.read, last.read) == (2, 0, 2)
+    assert (meanwhile.writer, meanwhile.position.next_offsets) == ("stream", {0: 6})
+    assert "1 accepted, 1 duplicate, 0 rejected; lag 0" in lines[0]
+    assert accepted_users(often) == ["u1", "u2", "u3", "u4"]
+    assert rejected(often) == [(b"bad", "malformed_json"), *((event(n), "duplicate") for n in (1, 2, 3))]
+    assert contiguity_gaps(often.root) == []
+    assert accounting_errors(often.root) == []
+    assert not list((often.root / "checkpoints").glob("*"))
+
+
+def test_a_topic_that_is_created_anew_ends_the_stream(spark: SparkSession, often: Settings, topic: str) -> None:
+    def replace_the_topic() -> None:
+        with streaming(spark, often):
+            send(often, event(1))
+            wait_until(lambda: read_up_to(often) == 1)
+            delete_topic(often)
+            create_topic(often)
+            send(often, event(2), event(3))
+            wait_until(lambda: lease_holder(often.root) is None)
+
+    with pytest.raises(TopicReplacedError, match="accept-topic"):
+        replace_the_topic()
+    assert accepted_users(often) == ["u1"]
