@@ -126,7 +126,7 @@ def replay(rate: float | None) -> None:
 def stream() -> None:
     """Ingest events continuously, a micro-batch every streaming.batch_interval, until Ctrl-C or SIGTERM.
 
-    It goes on where the interactions asset ended, and the other way round. While it runs, runs of the asset only report.
+    It goes on where the interactions asset ended, and the other way round. Meanwhile runs of the asset only report.
     """
     from recommender_assets.ingestion.spark_session import start_session
     from recommender_assets.ingestion.stream import stream as run_stream
