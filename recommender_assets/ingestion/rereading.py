@@ -115,7 +115,9 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
         missing = records.join(_rows_that_exist(records, settings, topic_id, ranges), _POSITION_OF_RECORD, "left_anti")
         # With the time of the ledger's last row, the rows count as covered by it.
         committed_at = next_commit_time(None) if (latest := latest_commit_time(root)) is None else latest
-        counts = write_micro_batch(missing, root, topic_id, settings.ratings, committed_at).values()
+        written = write_micro_batch(missing, root, topic_id, settings.ratings, committed_at)
+        written.commit(root, committed_at)
+        counts = written.counts.values()
         return Rereading(
             ranges=ranges,
             read=records.count(),

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -196,7 +197,7 @@ def begin(settings: Settings, on_batch: Callable[[BatchReport], None] = lambda _
     return Ingestion(settings, topic_id, dict(starts), latest_commit_time(root), on_batch), starts != ends
 
 
-def start_query(spark: SparkSession, ingestion: Ingestion, **trigger: str | bool) -> StreamingQuery:
+def start_query(spark: SparkSession, ingestion: Ingestion, **trigger: Any) -> StreamingQuery:
     """Start the query.
 
     Args:
