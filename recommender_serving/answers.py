@@ -91,6 +91,14 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
     rejections: list[RejectedEvent]
 
 
+class ForgottenUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A user who is to be forgotten: `accepted` by Kafka; `detail` says what is done by then and what follows."""
+
+    user_id: str
+    status: Literal["accepted"] = "accepted"
+    detail: str = "This replica's lists know nothing of the user any more; the tables and the next model follow."
+
+
 class LivePosition(msgspec.Struct, frozen=True, kw_only=True):
     """How far the live events reach: partition -> next offset, and records in the topic that are not read yet."""
 

@@ -14,6 +14,7 @@ from recommender_serving.api.items import popular_items_route, similar_items_rou
 from recommender_serving.api.model import model_route
 from recommender_serving.api.recommendations import recommendations_route
 from recommender_serving.api.requested_lists import requested_lists_route
+from recommender_serving.api.users import forget_user_route
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import EncodedPath
 from recommender_serving.engine.config import StreamingSettings
@@ -71,6 +72,7 @@ def create_app(
             popular_items_route(champion, settings.api),
             similar_items_route(champion, settings.api),
             events_route(intake, settings.api),
+            forget_user_route(intake),
             model_route(champion, live_updates),
             *health_routes(champion, metrics),
         ],

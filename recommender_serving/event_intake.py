@@ -11,7 +11,7 @@ import msgspec
 from recommender_serving.answers import EventCounts, RejectedEvent
 from recommender_serving.champion import Champion
 from recommender_serving.engine.config import RatingScale
-from recommender_serving.engine.events import Event, Rejection, decode_event
+from recommender_serving.engine.events import Event, Rejection, decode_event, derived_event_id, encode_event
 from recommender_serving.errors import EventsNotStoredError, EventsRejectedError, MalformedBodyError
 from recommender_serving.event_publisher import Delivery, Outgoing
 from recommender_serving.live_updates import LiveUpdates
@@ -93,6 +93,17 @@ class EventIntake:
         await self._store(judged.accepted)
         return counts
 
+    async def forget(self, user_id: str) -> None:
+        """Store and apply a `forget` event of now; every event of the user that Kafka holds before it is to go.
+
+        Raises:
+            EventsNotStoredError: Kafka did not acknowledge it in time.
+        """
+        now_us = time.time_ns() // 1_000
+        event_id = derived_event_id(user_id, None, "forget", now_us)
+        event = Event(user_id, None, "forget", None, now_us, event_id)
+        await self._store([Outgoing(user_id, encode_event(event))])
+
     async def _judge(self, raws: list[bytes]) -> _Judged:
         judged = _Judged()
         now_ms = time.time_ns() // 1_000_000
@@ -121,7 +132,7 @@ class EventIntake:
         self._events.labels("failed").inc(len(failures))
         if failures:
             raise EventsNotStoredError(
-                f"Kafka has acknowledged {stored} of {len(events)} events: {failures[0]}. Send the same body again: "
+                f"Kafka has acknowledged {stored} of {len(events)} events: {failures[0]}. Send the same request again: "
                 "events that are stored already are recognised by event_id and timestamp.",
                 headers={"Retry-After": _RETRY_AFTER_SECONDS},
                 extensions={"stored": stored, "not_stored": len(failures)},

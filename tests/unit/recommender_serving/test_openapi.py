@@ -31,6 +31,7 @@ async def test_every_operation_can_be_called_by_its_name_and_understood(service:
         ("get", "/items/popular"),
         ("get", "/items/{item_id}/similar"),
         ("post", "/events"),
+        ("delete", "/users/{user_id}"),
         ("get", "/model"),
         ("get", "/health/live"),
         ("get", "/health/ready"),
@@ -52,6 +53,7 @@ async def test_every_operation_can_be_called_by_its_name_and_understood(service:
         ("get", "/items/popular", {"400", "429", "500", "503"}),
         ("get", "/items/{item_id}/similar", {"400", "404", "429", "500", "503"}),
         ("post", "/events", {"400", "403", "413", "422", "429", "500", "503"}),
+        ("delete", "/users/{user_id}", {"400", "403", "429", "500", "503"}),
         ("get", "/model", {"429", "500", "503"}),
         ("get", "/health/live", {"500"}),
         ("get", "/health/ready", {"500", "503"}),
@@ -83,6 +85,7 @@ async def test_keys_and_scopes_are_stated_where_they_are_enforced(service: Servi
     for operation in operations.values():
         assert ("security" in operation) == ("x-required-scope" in operation) == ("401" in operation["responses"])
     assert operations["post", "/events"]["x-required-scope"] == "write"
+    assert operations["delete", "/users/{user_id}"]["x-required-scope"] == "admin"
     assert operations["get", "/model"]["x-required-scope"] == "read"
     assert "security" not in operations["get", "/health/live"]
     service.access = AccessSettings()
