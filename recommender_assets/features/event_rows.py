@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recommender_assets.features.forgetting import without_forgotten
+from recommender_assets.ingestion.forgetting import without_forgotten
 from recommender_assets.ingestion.ledger import ledger_position
 from recommender_assets.ingestion.tables import TableName, read_table, table_version
 from recommender_serving.engine.manifest import Position

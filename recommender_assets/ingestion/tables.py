@@ -1,13 +1,16 @@
 """Names, columns and places of all Delta tables; reading them needs no JVM."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from pyarrow.fs import FileSystem, SubTreeFileSystem
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import FileSystemDataset  # imports pandas
 
 TableName = Literal[
     "interactions",
@@ -19,6 +22,7 @@ TableName = Literal[
     "user_profiles",
     "item_profiles",
 ]
+ProfileTableName = Literal["user_profiles", "item_profiles"]
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _EVENT = [
@@ -31,15 +35,15 @@ _EVENT = [
     ("event_key", pa.int64()),
 ]
 _RECORD = [("topic_id", pa.string()), ("kafka_partition", pa.int32()), ("kafka_offset", pa.int64())]
+_COUNTS = pa.map_(_TIMESTAMP, pa.int64())
 _ACTIVITY = [
     ("interactions", pa.int64()),
     ("ratings", pa.int64()),
-    ("mean_rating", pa.float64()),
+    ("rating_sum", pa.float64()),
     ("first_interaction", _TIMESTAMP),
     ("last_interaction", _TIMESTAMP),
-    ("interactions_7_days", pa.int64()),
-    ("interactions_30_days", pa.int64()),
-    ("as_of", _TIMESTAMP),
+    ("per_minute", _COUNTS),
+    ("per_hour", _COUNTS),
 ]
 
 SCHEMAS: dict[TableName, pa.Schema] = {
@@ -94,7 +98,7 @@ SCHEMAS: dict[TableName, pa.Schema] = {
         ]
     ),
     "user_profiles": pa.schema(
-        [("user_id", pa.string()), *_ACTIVITY, ("category_shares", pa.map_(pa.string(), pa.float64()))]
+        [("user_id", pa.string()), *_ACTIVITY, ("category_affinity", pa.map_(pa.string(), pa.float64()))]
     ),
     "item_profiles": pa.schema([("item_id", pa.string()), ("users", pa.int64()), *_ACTIVITY]),
 }
@@ -136,14 +140,18 @@ def read_table(
     """
     schema = SCHEMAS[name]
     names = schema.names if columns is None else columns
-    path = table_path(root, name)
-    dataset = DeltaTable(path, version=version).to_pyarrow_dataset(filesystem=_arrow_filesystem(path))
     wanted = pa.schema([schema.field(column) for column in names])
-    return dataset.to_table(columns=names, filter=condition).cast(wanted)
+    return open_dataset(root, name, version).to_table(columns=names, filter=condition).cast(wanted)
 
 
-def _arrow_filesystem(path: str) -> SubTreeFileSystem:
-    # With delta-rs's own file system, Arrow's threads call back into Python and may abort the process at its exit.
+def open_dataset(root: Path, name: TableName, version: int | None = None) -> "FileSystemDataset":
+    """A version of a table as an Arrow dataset, one fragment for each file with its statistics."""
+    path = table_path(root, name)
+    return DeltaTable(path, version=version).to_pyarrow_dataset(filesystem=filesystem_of(path))
+
+
+def filesystem_of(path: str) -> SubTreeFileSystem:
+    """Arrow's file system of a table: with delta-rs's own, Arrow's threads may abort the process at its exit."""
     filesystem, base = FileSystem.from_uri(path)
     return SubTreeFileSystem(base, filesystem)
 

@@ -118,8 +118,8 @@ def totals(group: NDArray[np.integer], n: int, timestamp_us: NDArray[np.int64], 
 
 
 def category_affinity(
-    observations: Observations, item_indptr: NDArray[np.int64], category: NDArray[np.integer], n_categories: int
-) -> NDArray[np.float64]:
+    observations: Observations, item_indptr: NDArray[np.int64], category: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Share of each category in what users like.
 
     An observed item's strength (a rating's grows with its stars, see `history.observe`) is split evenly among its
@@ -128,24 +128,23 @@ def category_affinity(
     Args:
         observations: of n_users users.
         item_indptr: (n_items + 1,) where each item's categories start in `category`.
-        category: (m,) index of a category, in 0..n_categories-1.
-        n_categories: number of categories.
+        category: (m,) index of a category.
 
     Returns:
-        (n_users, n_categories) rows that sum to 1, or to 0 where no observed item has a category.
+        User, category and share, sorted by user and category; the shares of a user sum to 1.
     """
     counts = np.diff(item_indptr)[observations.item]
     row = np.repeat(np.arange(len(counts)), counts)
     within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     entry = category[item_indptr[observations.item[row]] + within]
-    cell = observations.user_of_row()[row].astype(np.int64) * n_categories + entry
     weight = observations.strength[row].astype(np.float64) / counts[row]
-    shape = (observations.n_users, n_categories)
-    sums: NDArray[np.float64] = np.bincount(cell, weight, minlength=shape[0] * shape[1]).astype(np.float64)
-    sums = sums.reshape(shape)
-    total = sums.sum(axis=1, keepdims=True)
-    shares: NDArray[np.float64] = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
-    return shares
+    user = observations.user_of_row()[row].astype(np.int64)
+    total = np.bincount(user, weight, minlength=observations.n_users)
+    n_categories = int(category.max(initial=0)) + 1
+    cells, of_entry = np.unique(user * n_categories + entry, return_inverse=True)
+    of_user = cells // n_categories
+    share = np.bincount(of_entry, weight, minlength=len(cells)) / total[of_user]
+    return of_user, cells % n_categories, share
 
 
 def user_profile(
@@ -196,5 +195,5 @@ def _affinity_by_name(observations: Observations, categories_of: Callable[[int],
     )
     indptr = np.concatenate([[0], np.cumsum([len(of_item) for of_item in names])]).astype(np.int64)
     category = np.array([code[name] for of_item in names for name in of_item], dtype=np.int64)
-    shares = category_affinity(renumbered, indptr, category, len(known))[0]
-    return dict(zip(known, shares.tolist(), strict=True))
+    _, of_cell, shares = category_affinity(renumbered, indptr, category)
+    return {known[position]: share for position, share in zip(of_cell.tolist(), shares.tolist(), strict=True)}

@@ -1,10 +1,13 @@
 """Tables of interactions, profiles and items."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
 from recommender_assets.defs.interactions.partitions import history_months
 from recommender_assets.defs.table_metadata import table_metadata
+from recommender_assets.ingestion.tables import ProfileTableName
 from recommender_assets.presentation.table_facts import row_count
 from recommender_assets.settings import Settings
 
@@ -97,37 +100,42 @@ def items(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"dagster/row_count": import_items(settings)})
 
 
-@dg.asset(
-    deps=[interactions, interaction_history, items],
-    group_name="interactions",
-    kinds=DELTA,
-    pool=SPARK_POOL,
-    code_version="1",
+def profile_spec(name: ProfileTableName, description: str, sources: list[dg.AssetsDefinition]) -> dg.AssetSpec:
+    """One of the two tables that are written together."""
+    return dg.AssetSpec(
+        name,
+        deps=sources,
+        description=description,
+        group_name="interactions",
+        kinds={"deltalake", "numpy"},
+        code_version="2",
+        metadata=table_metadata(name),
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        profile_spec(
+            "user_profiles",
+            "What each user did: counts, ratings, recency, activity by minute and hour, affinity to categories.",
+            [interactions, interaction_history, items],
+        ),
+        profile_spec(
+            "item_profiles",
+            "What happened to each item: users, counts, ratings, recency, activity by minute and hour.",
+            [interactions, interaction_history],
+        ),
+    ],
     op_tags=AFTER_THE_CHAMPION,
-    metadata=table_metadata("user_profiles"),
 )
-def user_profiles(
-    spark: dg.ResourceParam[LazyPySparkResource], settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult[None]:
-    """What each user did: counts, mean rating, recency, activity of the last 7 and 30 days, share of each category."""
-    from recommender_assets.ingestion.profiles import refresh_user_profiles
+def profiles(settings: dg.ResourceParam[Settings]) -> Iterator[dg.MaterializeResult[None]]:
+    """Both profile tables, brought up to date with the events that are new, changed, removed or forgotten since."""
+    from recommender_assets.ingestion.profiles.refresh import refresh_profiles
 
-    return dg.MaterializeResult(metadata={"dagster/row_count": refresh_user_profiles(spark.spark_session, settings)})
-
-
-@dg.asset(
-    deps=[interactions, interaction_history],
-    group_name="interactions",
-    kinds=DELTA,
-    pool=SPARK_POOL,
-    code_version="1",
-    op_tags=AFTER_THE_CHAMPION,
-    metadata=table_metadata("item_profiles"),
-)
-def item_profiles(
-    spark: dg.ResourceParam[LazyPySparkResource], settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult[None]:
-    """What happened to each item: users, counts, mean rating, recency, activity of the last 7 and 30 days."""
-    from recommender_assets.ingestion.profiles import refresh_item_profiles
-
-    return dg.MaterializeResult(metadata={"dagster/row_count": refresh_item_profiles(spark.spark_session, settings)})
+    refresh = refresh_profiles(settings)
+    written_by_table: dict[ProfileTableName, int] = {"user_profiles": refresh.users, "item_profiles": refresh.items}
+    for name, written in written_by_table.items():
+        metadata = {"written": written, "computed_anew": refresh.is_complete}
+        yield dg.MaterializeResult(
+            asset_key=name, metadata={"dagster/row_count": row_count(settings.root, name)} | metadata
+        )

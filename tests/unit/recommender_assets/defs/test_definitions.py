@@ -101,11 +101,12 @@ def test_sensors_run_by_default(definitions: dg.Definitions) -> None:
 
 def test_pools_keep_spark_and_training_apart(definitions: dg.Definitions) -> None:
     pools = {
-        definition.key.to_user_string(): definition.op.pool
+        key.to_user_string(): definition.op.pool
         for definition in definitions.assets or []
         if isinstance(definition, dg.AssetsDefinition) and definition.is_executable
+        for key in definition.keys
     }
-    assert {name for name, pool in pools.items() if pool == "spark"} == TABLES - {"items"}
+    assert {name for name, pool in pools.items() if pool == "spark"} == {"interactions", "interaction_history"}
     assert {name for name, pool in pools.items() if pool == "training"} == TRAINING
 
 

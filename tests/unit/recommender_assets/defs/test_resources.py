@@ -9,22 +9,23 @@ from recommender_assets.defs.resources import end_mlflow_run, spark
 from recommender_assets.settings import Settings, load_settings
 
 LOGS_TO_MLFLOW = {"svd_model", "nmf_model", "evaluation_report", "champion"}
-SPARK_ASSETS = {"interactions", "interaction_history", "user_profiles", "item_profiles"}
+SPARK_ASSETS = {"interactions", "interaction_history"}
 
 
 @pytest.fixture(scope="module")
 def executable() -> dict[str, dg.AssetsDefinition]:
     found = defs().assets or []
     return {
-        asset.key.to_user_string(): asset
+        key.to_user_string(): asset
         for asset in found
         if isinstance(asset, dg.AssetsDefinition) and asset.is_executable
+        for key in asset.keys
     }
 
 
 def test_every_asset_that_logs_to_mlflow_closes_its_run(executable: dict[str, dg.AssetsDefinition]) -> None:
     hooked = {name for name, asset in executable.items() if end_mlflow_run in asset.hook_defs}
-    labelled = {name for name, asset in executable.items() if "mlflow" in asset.specs_by_key[asset.key].kinds}
+    labelled = {name for name, asset in executable.items() if "mlflow" in asset.specs_by_key[dg.AssetKey(name)].kinds}
     assert hooked == labelled == LOGS_TO_MLFLOW
 
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender_assets.features.forgetting import without_forgotten
+from recommender_assets.ingestion.forgetting import without_forgotten
 
 
 def records(*rows: tuple[str, str, str, int, int]) -> pa.Table:

@@ -1,0 +1,98 @@
+"""Rewrites the files of a table that hold certain rows, in one commit, with the column types of `SCHEMAS`.
+
+delta-rs's own delete, update and merge leave files whose strings Arrow reads as views, and Arrow cannot filter those by
+their statistics.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable
+from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import FileSystem
+
+from recommender_assets.ingestion.tables import SCHEMAS, TableName, filesystem_of, table_path
+
+Change = Callable[[pa.Table], pa.Table]
+
+
+def rewrite_files(
+    root: Path,
+    name: TableName,
+    table: DeltaTable,
+    condition: pc.Expression,
+    change: Change,
+    *,
+    added: pa.Table | None = None,
+    commit_properties: CommitProperties | None = None,
+) -> int:
+    """Replace each file that has rows for which a condition holds.
+
+    Args:
+        root: the storage root.
+        name: which table.
+        table: the version to start from; if somebody else removed one of its files since, the commit fails.
+        condition: says which files are rewritten; most are told apart by their statistics.
+        change: all rows of such a file -> the rows to keep in its stead.
+        added: further rows.
+        commit_properties: of the commit, which is made even if nothing changes.
+
+    Returns:
+        Number of files that were replaced.
+
+    Raises:
+        CommitFailedError: another writer changed the same files; nothing was changed.
+    """
+    files = filesystem_of(table_path(root, name))
+    dataset = table.to_pyarrow_dataset(filesystem=files)
+    actions: list[AddAction | RemoveAction] = []
+    replaced = 0
+    for fragment in dataset.get_fragments(filter=condition):
+        rows = fragment.to_table(schema=dataset.schema)
+        if rows.filter(condition).num_rows:
+            actions.append(RemoveAction(fragment.path, data_change=True, deletion_timestamp=_now_ms()))
+            actions += _write(files, change(rows.cast(SCHEMAS[name])))
+            replaced += 1
+    actions += _write(files, SCHEMAS[name].empty_table() if added is None else added)
+    if actions or commit_properties:
+        table.create_write_transaction(actions, "append", table.schema(), commit_properties=commit_properties)
+    return replaced
+
+
+def _write(files: FileSystem, rows: pa.Table) -> list[AddAction]:
+    """Write rows as one file that no commit names yet; none for no rows."""
+    if not rows.num_rows:
+        return []
+    path = f"part-{uuid.uuid4()}.snappy.parquet"
+    pq.write_table(rows, path, filesystem=files, compression="snappy")
+    return [AddAction(path, files.get_file_info(path).size, {}, _now_ms(), True, _statistics(rows))]
+
+
+def _statistics(rows: pa.Table) -> str:
+    """Delta's statistics of a file, for all columns with an order."""
+    ordered = [name for name in rows.column_names if not pa.types.is_nested(rows[name].type)]
+    ranges = {name: pc.min_max(rows[name]).as_py() for name in ordered if not pa.types.is_binary(rows[name].type)}
+    known = {name: found for name, found in ranges.items() if found["min"] is not None}
+    return json.dumps(
+        {
+            "numRecords": rows.num_rows,
+            "minValues": {name: _plain(found["min"]) for name, found in known.items()},
+            "maxValues": {name: _plain(found["max"]) for name, found in known.items()},
+            "nullCount": {name: rows[name].null_count for name in ordered},
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
