@@ -22,7 +22,6 @@ import numpy as np
 
 from benchmarks.fold_in_quality import fold_in_quality
 from benchmarks.presets import PRESETS, preset_for
-from benchmarks.rating_sets import rating_matrix
 from recommender_assets.evaluation.bootstrap import interval
 from recommender_assets.evaluation.floors import measure_floors
 from recommender_assets.evaluation.measures.catalogue import CATALOGUE
@@ -33,6 +32,7 @@ from recommender_assets.evaluation.scores import Scores
 from recommender_assets.evaluation.split import Split
 from recommender_assets.evaluation.splits import NoOrderInTimeError
 from recommender_assets.features.matrix import UserItemMatrix
+from recommender_assets.features.rating_sets import rating_matrix
 from recommender_assets.settings import NmfSettings, SvdSettings, load_settings
 from recommender_assets.training.trainer import Heads, fit_heads
 from recommender_serving.engine.ranking import popularity_discount

@@ -21,10 +21,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from benchmarks.rating_sets import rating_matrix
 from recommender_assets.evaluation.metrics.rmse import rmse
 from recommender_assets.evaluation.splits import random_rows
 from recommender_assets.features.matrix import UserItemMatrix
+from recommender_assets.features.rating_sets import rating_matrix
 from recommender_assets.settings import load_settings
 from recommender_assets.training.progress import silent
 from recommender_assets.training.ranking import fit_ranking

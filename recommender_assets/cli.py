@@ -6,9 +6,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import Literal, ParamSpec
 
 import click
 from confluent_kafka import KafkaException
@@ -149,6 +149,39 @@ def stream() -> None:
 def train() -> None:
     """Train, evaluate and promote now: one Dagster run of training_job in this process."""
     _become(Path(sys.executable).with_name("dg"), "launch", "--job", "training_job")
+
+
+@main.command()
+@click.option("--algorithm", type=click.Choice(["svd", "nmf"]), required=True, help="Whose hyper-parameters.")
+@click.option("--head", type=click.Choice(["rating", "ranking"]), required=True, help="Least RMSE, or best NDCG@10.")
+@click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Of earlier runs, too.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Start no trial after this long.")
+@click.option(
+    "--ratings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV or Parquet with user_id, item_id, rating and perhaps timestamp.  [default: the user_item_matrix]",
+)
+@with_clear_errors
+def tune(
+    algorithm: Literal["svd", "nmf"],
+    head: Literal["rating", "ranking"],
+    trials: int,
+    minutes: float | None,
+    ratings: Path | None,
+) -> None:
+    """Search hyper-parameters on validation rows outside the hold-out; print them as a part of config.yaml.
+
+    The same command continues a search that was stopped. Studies are in tuning/ below storage.root, trials in MLflow.
+    """
+    from recommender_assets.tuning.search import Budget, search
+    from recommender_assets.tuning.tuning_rows import tuning_matrix
+
+    settings = settings_or_exit()
+    matrix = tuning_matrix(settings, ratings)
+    budget, report = Budget(trials, minutes), partial(click.echo, err=True)
+    found = search(algorithm, head, matrix, settings, budget=budget, report=report)
+    click.echo(found.snippet, nl=False)
+    click.echo(f"written to {found.path}", err=True)
 
 
 @main.command()

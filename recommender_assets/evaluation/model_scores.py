@@ -41,14 +41,15 @@ def head_scores(
     known = training.select(position[training.item] >= 0)
     known = Observations(known.indptr, position[known.item].astype(np.int32), known.rating, known.strength)
     return Scores(
-        predicted_ratings=_predicted_ratings(rating, known, position, scale),
-        catalogue_scores=_catalogue_scores(ranking, known, position),
+        predicted_ratings=predicted_ratings(rating, known, position, scale),
+        catalogue_scores=catalogue_scores(ranking, known, position),
     )
 
 
-def _predicted_ratings(
+def predicted_ratings(
     head: RatingHead, training: Observations, position: NDArray[np.integer], scale: RatingScale
 ) -> PairScores:
+    """Stars of pairs, the users solved from `training`; arguments as in `head_scores`."""
     user_factors, user_bias = solve_rating_users(head, training)
     # Appended for position -1: the mean item of a head without biases, an item without any of its own otherwise.
     unknown = np.zeros((1, head.item_factors.shape[1]), dtype=np.float32)
@@ -66,7 +67,8 @@ def _predicted_ratings(
     return predict
 
 
-def _catalogue_scores(head: RankingHead, training: Observations, position: NDArray[np.integer]) -> BlockScores:
+def catalogue_scores(head: RankingHead, training: Observations, position: NDArray[np.integer]) -> BlockScores:
+    """Scores of the whole catalogue, the users solved from `training`; arguments as in `head_scores`."""
     user_factors = solve_ranking_users(head, training)
     popularity = np.bincount(training.item, minlength=len(head.item_factors)).astype(np.float32)
     item_factors, popularity = head.item_factors[position], popularity[position]
