@@ -88,8 +88,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     from recommender_serving.app import create_app  # noqa: PLC0415
 
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -102,7 +103,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     )
     host, port = listener.getsockname()[:2]
     logging.getLogger("recommender_serving").info("listening on http://%s:%d", host, port)
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    app.state.is_stopping = lambda: server.should_exit  # streams that never end by themselves ask
+    server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

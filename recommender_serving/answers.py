@@ -74,6 +74,21 @@ class SimilarItems(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelReference
 
 
+class PastItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of a user's past; `rating` is null where the user has not rated it, `title` is empty if unknown."""
+
+    item_id: str
+    title: str
+    rating: float | None
+
+
+class UserHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Items that count for a user's lists, the latest first."""
+
+    user_id: str
+    items: list[PastItem]
+
+
 class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event that was not taken: its place in the body (from 0), a stable reason, and field, value and rule."""
 

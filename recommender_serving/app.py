@@ -11,9 +11,13 @@ from recommender_serving.access.gate import RequestGate
 from recommender_serving.api.events import events_route
 from recommender_serving.api.health import health_routes
 from recommender_serving.api.items import popular_items_route, similar_items_route
+from recommender_serving.api.known_users import known_users_route
 from recommender_serving.api.model import model_route
+from recommender_serving.api.page import page_routes
 from recommender_serving.api.recommendations import recommendations_route
 from recommender_serving.api.requested_lists import requested_lists_route
+from recommender_serving.api.user_changes import user_changes_route
+from recommender_serving.api.user_history import user_history_route
 from recommender_serving.api.users import forget_user_route
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import EncodedPath
@@ -74,6 +78,10 @@ def create_app(
             events_route(intake, settings.api),
             forget_user_route(intake),
             model_route(champion, live_updates),
+            known_users_route(champion),
+            user_history_route(champion),
+            user_changes_route(champion),
+            *page_routes(),
             *health_routes(champion, metrics),
         ],
         lifespan=[lifespan],

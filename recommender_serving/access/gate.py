@@ -4,10 +4,10 @@ import logging
 import time
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
 from recommender_serving.access.admission import Admission
-from recommender_serving.access.conditional import ConditionalAnswers
+from recommender_serving.access.conditional import make_conditional
 from recommender_serving.access.cross_origin import CrossOrigin
 from recommender_serving.access.request_ids import current_request_id, is_valid, new_request_ids
 from recommender_serving.errors import ServiceError, send_problem
@@ -27,7 +27,6 @@ class RequestGate:
 
     def __init__(self, app: ASGIApp, settings: AccessSettings, logging_settings: LogSettings) -> None:
         self._app = app
-        self._answers = ConditionalAnswers(app)
         self._cross_origin = CrossOrigin(settings.allowed_origins)
         self._admission = Admission(settings, self._cross_origin)
         self._load = self._admission.load
@@ -53,29 +52,39 @@ class RequestGate:
         origin = headers.get(b"origin")
         if origin is not None:
             carried += self._cross_origin.headers(origin)
-        status = 500
+        is_get, known = scope["method"] == "GET", headers.get(b"if-none-match")
+        start: HTTPResponseStartEvent | None = None
+        status, is_stream = 500, False
 
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
+        async def send_carrying(message: Message) -> None:
+            nonlocal start, status, is_stream
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *carried]
+                start = message  # sent with the body, whose content decides on the headers
+                return
+            if message["type"] == "http.response.body" and start is not None:
+                held, start = start, None
+                held["headers"] = [*held["headers"], *carried]
+                is_stream = message.get("more_body", False)
+                if is_get and held["status"] == 200 and not is_stream:
+                    make_conditional(held, message, known)
+                status = held["status"]
+                await send(held)
             await send(message)
 
         key_name = ""
         try:
             if origin is not None and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
                 carried += self._cross_origin.preflight_headers(origin)
-                await _send_no_content(send_with_headers)
+                await _send_no_content(send_carrying)
                 return
             key_name = self._admission.admit(scope, headers)
             with self._load:
-                await self._answers.answer(scope, receive, send_with_headers, headers.get(b"if-none-match"))
+                await self._app(scope, receive, send_carrying)
         except ServiceError as refusal:
-            await send_problem(refusal, send_with_headers)
+            await send_problem(refusal, send_carrying)
         finally:
             seconds = time.perf_counter() - started
-            if self._logs_all or seconds > self._slow_seconds:
+            if self._logs_all or (seconds > self._slow_seconds and not is_stream):
                 self._log(scope, status, seconds, key_name)
 
     def _log(self, scope: HTTPScope, status: int, seconds: float, key_name: str) -> None:

@@ -62,7 +62,7 @@ async def test_a_user_id_that_is_encoded_wrongly_is_the_callers_error(service: S
     assert "user_id" in problem["detail"]
 
 
-@pytest.mark.parametrize("path", [b"/%ff", b"/%zz/%", b"/\xff\xfe", b"//", b"/items%2Fpopular", b"/health/live%00"])
+@pytest.mark.parametrize("path", [b"/%ff", b"/%zz/%", b"/\xff\xfe", b"/items%2Fpopular", b"/health/live%00"])
 async def test_any_other_path_that_is_encoded_wrongly_is_not_found(service: Service, path: bytes) -> None:
     async with service.running() as client:
         status, content_type, body = await get_raw(client, path)
@@ -70,7 +70,7 @@ async def test_any_other_path_that_is_encoded_wrongly_is_not_found(service: Serv
     assert msgspec.json.decode(body)["code"] == "not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/recommendations/user", "/recommendations/user/a/b", "/item"])
+@pytest.mark.parametrize("path", ["/recommendations/user", "/recommendations/user/a/b", "/item"])
 async def test_paths_between_the_routes_are_not_found(service: Service, path: str) -> None:
     service.publish(make_model())
     async with service.ready() as client:

@@ -1,0 +1,97 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Self, TypeVar
+
+import httpx
+
+from recommender_serving.answers import (
+    EventCounts,
+    Health,
+    ModelDescription,
+    PopularItems,
+    RecommendationList,
+    UserHistory,
+)
+from recommender_serving.client import calls
+from recommender_serving.client.calls import Call, Interaction
+from recommender_serving.client.connection import options, request_of
+from recommender_serving.client.errors import UnreachableError
+from recommender_serving.client.retries import Retries
+
+T = TypeVar("T")
+
+
+class AsyncRecommenderClient:
+    """Asks one service without blocking the event loop it belongs to. Every method may raise what `client.errors` has.
+
+    Args:
+        address: Base address, e.g. `http://127.0.0.1:8000`.
+        api_key: Sent with every call, where the service asks for one.
+        timeout_seconds: For connecting and for each wait for an answer.
+        retries: When to try again.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        api_key: str | None = None,
+        timeout_seconds: float = 5.0,
+        retries: Retries = Retries(),  # noqa: B008 (immutable)
+    ) -> None:
+        self._http = httpx.AsyncClient(**options(address, api_key, timeout_seconds))
+        self._retries = retries
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        await self._http.aclose()
+
+    async def recommendations(
+        self, user_id: str, num_recommendations: int = 10, *, exclude_seen: bool = True
+    ) -> RecommendationList:
+        """The best items for a user, best first; a user nobody knows gets the popular list."""
+        return await self._ask(calls.recommendations(user_id, num_recommendations, exclude_seen=exclude_seen))
+
+    async def popular_items(self, num_recommendations: int = 10) -> PopularItems:
+        """The items with most users."""
+        return await self._ask(calls.popular_items(num_recommendations))
+
+    async def history(self, user_id: str, num_items: int = 100) -> UserHistory:
+        """What counts for a user's lists, the latest first."""
+        return await self._ask(calls.history(user_id, num_items))
+
+    async def send(self, interactions: Iterable[Interaction]) -> EventCounts:
+        """Store interactions; returns once they are safe. The next list on that replica follows them."""
+        return await self._ask(calls.send(interactions))
+
+    async def model(self) -> ModelDescription:
+        """The model in service."""
+        return await self._ask(calls.model())
+
+    async def readiness(self) -> Health:
+        """Whether the service has a model to answer with, and what degrades it."""
+        return await self._ask(calls.readiness())
+
+    async def _ask(self, call: Call[T]) -> T:
+        attempt = 1
+        while True:
+            failure, response = None, None
+            try:
+                response = await self._http.request(**request_of(call))
+            except httpx.TransportError as error:
+                failure = error
+            pause = self._retries.pause(attempt, response)
+            if pause is None and response is not None:
+                return call.decode(response)
+            if pause is None:
+                raise UnreachableError(f"{call.method} {call.path}: {failure!r} after {attempt} tries") from failure
+            await asyncio.sleep(pause)
+            attempt += 1
