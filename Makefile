@@ -7,16 +7,19 @@ ONCE ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format setup prerequisites jars kernels lock clean distclean
+.PHONY: help demo test fault-test check format setup prerequisites jars kernels lock clean distclean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## Real ratings through the whole system to live recommendations (ONCE=1 stops by itself)
 	@$(BIN)/recommender demo $(if $(ONCE),--once)
 
 test: setup ## All tests: unit, integration (real broker, Spark, Delta) and end to end
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+fault-test: setup ## Kill Spark, broker and Dagster runs and fill the disk at 50 random points; compare after each
+	@$(BIN)/python -m tests.fault.campaign
 
 check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster definitions
 	@$(BIN)/ruff format --check .
