@@ -7,13 +7,14 @@ with the same microsecond have one chance in 9e18 to be taken for one.
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from recommender_assets.ingestion.event_files import read_columns
+from recommender_assets.ingestion.event_files import IDENTITY, identities, read_columns
 from recommender_assets.ingestion.tables import table_path
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads time stamps over all bits
@@ -52,15 +53,20 @@ def repeated(events: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     return result
 
 
-def read_before(events: npt.NDArray[np.void], root: Path) -> npt.NDArray[np.bool_]:
+def read_before(events: npt.NDArray[np.void], root: Path, without: Sequence[str] = ()) -> npt.NDArray[np.bool_]:
     """Rows whose event table `interactions` holds.
 
     Only files are read whose range of time stamps holds one of the events', so live events cost the same however long
     the table is.
+
+    Args:
+        events: `IDENTITY` of the events.
+        root: the storage root.
+        without: files that are left out.
     """
     result = np.zeros(len(events), np.bool_)
     keys, times = np.ascontiguousarray(events["event_key"]), np.ascontiguousarray(events["timestamp"])
-    paths = files_that_may_hold(root, np.unique(times))
+    paths = [path for path in files_that_may_hold(root, np.unique(times)) if path not in without]
     if not paths:
         return result
     mixed = _mixed(keys, times)
@@ -79,6 +85,45 @@ def read_before(events: npt.NDArray[np.void], root: Path) -> npt.NDArray[np.bool
         is_same = (keys[rows] == earlier_keys[matched]) & (times[rows] == earlier_times[matched])
         result[rows[is_same]] = True
     return result
+
+
+def recent_duplicates(root: Path, rows: int) -> list[str]:
+    """Events among the latest rows of `interactions` that have another row, anywhere in the table.
+
+    Older rows were among the latest once. So a check after each run costs the same on a long table, except for files
+    whose time stamps overlap.
+
+    Args:
+        root: the storage root.
+        rows: at least so many of the latest rows are looked at, whole files of them.
+    """
+    files = pa.table(DeltaTable(table_path(root, "interactions")).get_add_actions(flatten=True)).to_pylist()
+    latest: list[str] = []
+    events: list[npt.NDArray[np.void]] = []
+    for file in sorted(files, key=_ingested_at, reverse=True):
+        if sum(map(len, events)) >= rows:
+            break
+        latest.append(file["path"])
+        events.append(_identities(root, file["path"]))
+    if not events:
+        return []
+    together = np.concatenate(events)
+    found = together[repeated(together) | read_before(together, root, without=latest)]
+    return [
+        f"event key {row['event_key']} at {row['timestamp']} us (partition {row['kafka_partition']}, offset "
+        f"{row['kafka_offset']}) has another row"
+        for row in found
+    ]
+
+
+def _ingested_at(file: dict[str, Any]) -> dt.datetime:
+    moment: dt.datetime | None = file.get("max.ingested_at")
+    return moment or dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def _identities(root: Path, path: str) -> npt.NDArray[np.void]:
+    batches = read_columns(root, "interactions", path, list(IDENTITY.names or ()))
+    return np.concatenate([identities(batch) for batch in batches])
 
 
 def files_that_may_hold(root: Path, times: Integers) -> list[str]:

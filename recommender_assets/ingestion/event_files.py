@@ -54,8 +54,8 @@ class WrittenFile:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "WrittenFile":
         """From a row of `FILE_SCHEMA`."""
-        identities = np.frombuffer(row["identities"], IDENTITY)
-        return cls(row["table"], row["path"], row["size"], row["stats"], identities)
+        of_all_rows = np.frombuffer(row["identities"], IDENTITY)
+        return cls(row["table"], row["path"], row["size"], row["stats"], of_all_rows)
 
 
 class EventFile:
@@ -86,7 +86,7 @@ class EventFile:
             return
         columns = [self._column(rows, field) for field in self._schema]
         complete = pa.RecordBatch.from_arrays(columns, schema=self._schema)
-        self._identities.append(_identities(complete))
+        self._identities.append(identities(complete))
         self._widen_ranges(complete)
         self._waiting.append(complete)
         waits_long = sum(batch.num_rows for batch in self._waiting) >= _ROW_GROUP_ROWS
@@ -100,13 +100,13 @@ class EventFile:
         self._write_row_group()
         if self._writer is not None:
             self._writer.close()
-        identities = np.concatenate(self._identities)
+        of_all_rows = np.concatenate(self._identities)
         yield {
             "table": self._name,
             "path": self._path,
             "size": self._filesystem.get_file_info(self._full_path).size,
-            "stats": self._statistics(len(identities)),
-            "identities": identities.tobytes(),
+            "stats": self._statistics(len(of_all_rows)),
+            "identities": of_all_rows.tobytes(),
         }
 
     def discard(self) -> None:
@@ -200,13 +200,16 @@ def remove_event_file(root: Path, name: TableName, path: str) -> None:
     filesystem.delete_file(f"{folder}/{path}")
 
 
-def _identities(rows: pa.RecordBatch) -> npt.NDArray[np.void]:
-    identities = np.zeros(rows.num_rows, IDENTITY)
+def identities(rows: pa.RecordBatch) -> npt.NDArray[np.void]:
+    """`IDENTITY` of each row, of the columns that there are."""
+    result = np.zeros(rows.num_rows, IDENTITY)
     for name in IDENTITY.names or ():
         if name in rows.schema.names:
             column = rows.column(name)
-            identities[name] = (column.cast(pa.int64()) if name == "timestamp" else column).to_numpy()
-    return identities
+            if name == "timestamp":
+                column = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+            result[name] = column.to_numpy()
+    return result
 
 
 def _plain(value: Any) -> Any:

@@ -27,6 +27,7 @@ ASSETS = {
     "champion": ("champion", {"evaluation_report"}),
 }
 CHECKS = {
+    ("interactions", "no_duplicate_events"),
     ("interactions", "offsets_are_contiguous"),
     ("interactions", "every_record_is_accounted_for"),
     ("svd_model", "factors_are_finite"),

@@ -12,7 +12,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from recommender_assets.ingestion import deduplication
-from recommender_assets.ingestion.deduplication import duplicates, files_that_may_hold, read_before, repeated
+from recommender_assets.ingestion.deduplication import (
+    duplicates,
+    files_that_may_hold,
+    read_before,
+    recent_duplicates,
+    repeated,
+)
 from recommender_assets.ingestion.event_files import IDENTITY
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 
@@ -24,9 +30,11 @@ def events(rows: Iterable[Row]) -> npt.NDArray[np.void]:
     return np.array(list(rows), IDENTITY)
 
 
-def append(root: Path, *keys: tuple[int, int]) -> None:
+def append(root: Path, *keys: tuple[int, int], day: int = 1) -> None:
     """A file of `interactions` with events of (key, epoch microseconds)."""
-    rows = [{"event_key": key, "timestamp": time, "event_day": dt.date(1970, 1, 1)} for key, time in keys]
+    shared = {"event_day": dt.date(1970, 1, 1), "kafka_partition": 0, "kafka_offset": 0}
+    shared["ingested_at"] = dt.datetime(2024, 1, day, tzinfo=dt.UTC)
+    rows = [shared | {"event_key": key, "timestamp": time} for key, time in keys]
     table = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
     write_deltalake(table_path(root, "interactions"), table, mode="append")
 
@@ -110,6 +118,23 @@ def test_only_files_whose_range_holds_a_time_stamp_are_read(root: Path, millisec
 def test_a_largest_time_stamp_that_was_cut_to_milliseconds_hides_no_event(root: Path) -> None:
     append(root, (1, 1_000), (2, 1_999))
     assert read_before(events([(0, 0, 2, 1_999)]), root).all()
+
+
+def test_a_second_row_of_a_recent_event_is_found_wherever_the_first_is(root: Path) -> None:
+    append(root, (1, 10), (2, 20), day=1)
+    append(root, (3, 30), (4, 40), day=2)
+    assert recent_duplicates(root, 1) == []
+    append(root, (2, 20), (5, 50), (5, 50), day=3)
+    found = recent_duplicates(root, 1)
+    assert [text.split(" (")[0] for text in found] == ["event key 2 at 20 us", "event key 5 at 50 us"]
+    append(root, (6, 60), day=4)
+    assert recent_duplicates(root, 1) == [], "what was looked at before is not looked at again"
+    assert len(recent_duplicates(root, 2)) == 2
+    assert len(recent_duplicates(root, 100)) == 2
+
+
+def test_an_empty_table_has_no_duplicates(root: Path) -> None:
+    assert recent_duplicates(root, 10) == []
 
 
 def test_files_without_statistics_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,12 @@ from pathlib import Path
 import pytest
 
 from recommender_assets.defs.interactions import checks
-from recommender_assets.defs.interactions.checks import SHOWN, every_record_is_accounted_for, offsets_are_contiguous
+from recommender_assets.defs.interactions.checks import (
+    SHOWN,
+    every_record_is_accounted_for,
+    no_duplicate_events,
+    offsets_are_contiguous,
+)
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.settings import Settings, load_settings
@@ -53,7 +58,23 @@ def test_many_findings_are_counted_all_and_shown_in_part(
 ) -> None:
     findings = [f"finding {number:02d}" for number in range(SHOWN + 5)]
     monkeypatch.setattr(checks, finder, lambda root: findings if root == settings.root else [])
+    monkeypatch.setattr(checks, "accounting_differences", lambda _: ["differs"])
     result = check(settings=settings)
     assert not result.passed
     assert result.metadata["findings"].value == SHOWN + 5
     assert result.description == "; ".join(findings[:SHOWN])
+
+
+def test_rows_are_read_only_when_the_files_statistics_differ(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "accounting_errors", lambda _: pytest.fail("rows were read"))
+    assert every_record_is_accounted_for(settings=settings).passed
+
+
+def test_a_duplicate_event_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert no_duplicate_events(settings=settings).passed
+    monkeypatch.setattr(checks, "recent_duplicates", lambda root, rows: [f"{rows} {root == settings.root}"])
+    result = no_duplicate_events(settings=settings)
+    assert not result.passed
+    assert result.description == "1000000 True"
