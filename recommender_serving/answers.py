@@ -124,12 +124,13 @@ class LivePosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """The model that is being served."""
+    """The champion; `deployed` has the versions of all models in service, by algorithm."""
 
     algorithm: str
     version: str
     predecessor: str | None
     promoted_at: str
+    deployed: dict[str, str]
     created_at: str
     n_users: int
     n_items: int

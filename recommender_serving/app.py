@@ -91,6 +91,6 @@ def create_app(
         request_max_body_size=settings.api.max_body_bytes,
     )
     front = UserListFront(app.asgi_handler, champion, metrics, ranking_ids, settings.api.max_recommendations)
-    gate = RequestGate(front, settings.access, settings.logging)
+    gate = RequestGate(front, settings.access, settings.logging, metrics)
     app.asgi_handler = RequestTimer(EncodedPath(gate), metrics)
     return app

@@ -1,22 +1,25 @@
 """Follows the champion's pointer: loads each new version beside the one that serves, then swaps one reference."""
 
 import asyncio
+import datetime as dt
 import logging
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from recommender_serving.answers import Reason
-from recommender_serving.engine.champion_pointer import (
-    ChampionPointer,
-    DamagedPointerError,
-    read_pointer,
-    version_directory,
-)
+from recommender_serving.deployment import Deployment, earliest, start_of
+from recommender_serving.engine.champion_pointer import ChampionPointer, DamagedPointerError, read_pointer
 from recommender_serving.engine.events import Event
-from recommender_serving.engine.factor_model import DamagedModelError, FactorModel, read_model
-from recommender_serving.errors import NotReadyError
+from recommender_serving.engine.factor_model import DamagedModelError
+from recommender_serving.engine.live_events import LiveEvents
+from recommender_serving.errors import AlgorithmNotDeployedError, NotReadyError
 from recommender_serving.follow_status import FollowState
 from recommender_serving.live_updates import LiveUpdates
 from recommender_serving.metrics import Metrics
+from recommender_serving.model_loading import LoadedModel, load_model
+from recommender_serving.search_threads import SearchThreads
 from recommender_serving.settings import Settings
 from recommender_serving.snapshot import Snapshot
 
@@ -26,8 +29,15 @@ REASON_CODES = (*map(str, _DEGRADING_STATES), "events_lost", "champion_refused")
 logger = logging.getLogger(__name__)
 
 
+class _Refusal(NamedTuple):
+    """Why a version does not serve, and when to try it again."""
+
+    detail: str
+    retry_at: float
+
+
 class Champion:
-    """The snapshot that serves, and the watch over the pointer that replaces it.
+    """The models that serve, and the watch over the pointer that replaces them.
 
     Args:
         settings: Where the champion lives and how often to look.
@@ -39,43 +49,56 @@ class Champion:
         self._settings = settings
         self._live_updates = live_updates
         self._metrics = metrics
-        self._snapshot: Snapshot | None = None
-        self._pointer: ChampionPointer | None = None
-        self._refused = Reason(code="champion_refused", detail="")
-        self._refused_version = ""
-        self._retry_at = 0.0
+        self._threads = SearchThreads()
+        self._deployment: Deployment | None = None
+        self._starts_before: list[Mapping[int, int]] = []
+        self._refusals: dict[str, _Refusal] = {}  # by version; "" is the pointer
         self._waiting_for = "no champion has been promoted yet"
 
     @property
     def ready(self) -> bool:
-        """Whether there is a snapshot."""
-        return self._snapshot is not None
+        """Whether there is a model to answer with."""
+        return self._deployment is not None
+
+    @property
+    def deployment(self) -> Deployment:
+        """The models that answer.
+
+        Raises:
+            NotReadyError: there is no champion yet, or it is being brought up to date.
+        """
+        if self._deployment is None:
+            raise NotReadyError(f"No model to answer with: {self._waiting_for}.", headers={"Retry-After": "1"})
+        return self._deployment
 
     @property
     def snapshot(self) -> Snapshot:
-        """What to answer from.
+        """The champion.
 
         Raises:
             NotReadyError: there is no champion yet, or it is being brought up to date.
         """
-        if self._snapshot is None:
-            raise NotReadyError(f"No model to answer with: {self._waiting_for}.", headers={"Retry-After": "1"})
-        return self._snapshot
+        return self.deployment.champion
 
-    @property
-    def pointer(self) -> ChampionPointer:
-        """The pointer that named the serving model.
+    def deployed(self, algorithm: str | None) -> Snapshot:
+        """The deployed model of an algorithm; the champion if none is named.
 
         Raises:
             NotReadyError: there is no champion yet, or it is being brought up to date.
+            AlgorithmNotDeployedError: no model of the algorithm is in service.
         """
-        if self._pointer is None:
-            raise NotReadyError(f"No model to answer with: {self._waiting_for}.", headers={"Retry-After": "1"})
-        return self._pointer
+        if algorithm is None:
+            return self.snapshot
+        by_algorithm = self.deployment.by_algorithm
+        if algorithm not in by_algorithm:
+            raise AlgorithmNotDeployedError(
+                f"algorithm: expected one in service ({', '.join(sorted(by_algorithm))}), got {algorithm}"
+            )
+        return by_algorithm[algorithm]
 
     def holds(self, event: Event) -> bool:
         """Whether this replica knows the event already; without a champion it knows none."""
-        return self._snapshot is not None and self._snapshot.holds(event)
+        return self._deployment is not None and self._deployment.champion.holds(event)
 
     def reasons(self) -> list[Reason]:
         """What degrades the service at the moment."""
@@ -85,13 +108,17 @@ class Champion:
             reasons.append(Reason(code=str(status.state), detail=status.detail))
         if status.lost:
             reasons.append(Reason(code="events_lost", detail="; ".join(status.lost)))
-        if self._refused.detail:
-            reasons.append(self._refused)
+        if self._refusals:
+            details = "; ".join(refusal.detail for refusal in self._refusals.values())
+            reasons.append(Reason(code="champion_refused", detail=details))
         return reasons
 
     def observe(self) -> None:
-        """Bring the readiness metrics up to date."""
-        self._metrics.ready.set(self._snapshot is not None)
+        """Bring the metrics of state up to date."""
+        self._metrics.live_events.set(self._live_updates.n_events)
+        for snapshot in self._snapshots():
+            self._metrics.cache_bytes.labels(snapshot.model.algorithm).set(snapshot.cache_bytes)
+        self._metrics.ready.set(self.ready)
         current = {reason.code for reason in self.reasons()}
         for code in REASON_CODES:
             self._metrics.degraded.labels(code).set(code in current)
@@ -106,7 +133,7 @@ class Champion:
             await asyncio.sleep(self._settings.champion.poll_interval_seconds)
 
     async def refresh(self) -> None:
-        """Look at the pointer once and put the version it names into service; a damaged one is refused."""
+        """Look at the pointer once and put what it names into service; a damaged version is refused."""
         try:
             pointer = await asyncio.to_thread(read_pointer, self._settings.root)
         except (DamagedPointerError, OSError) as error:
@@ -114,44 +141,78 @@ class Champion:
             return
         if pointer is None:
             return
-        if self._snapshot is not None and pointer.version == self._snapshot.model.version:
-            self._pointer = pointer
-            self._refused, self._refused_version = Reason(code="champion_refused", detail=""), ""
-            return
-        if pointer.version == self._refused_version and time.monotonic() < self._retry_at:
-            return
-        try:
-            self._waiting_for = f"champion {pointer.version} is being loaded"
-            model = await asyncio.to_thread(self._load, pointer.version)
-        except (DamagedModelError, OSError) as error:
-            self._refuse(pointer.version, f"champion {pointer.version} was refused: {error}")
+        wanted = [pointer.version, *sorted({*pointer.deployed.values()} - {pointer.version})]
+        self._refusals = {version: refusal for version, refusal in self._refusals.items() if version in wanted}
+        loaded = await self._load(wanted)
+        if pointer.version in loaded:
+            await self._deploy(pointer, loaded)
+
+    async def _load(self, wanted: Sequence[str]) -> dict[str, LoadedModel]:
+        """Those of the versions that can be had, by version; what serves already is not read again."""
+        loaded = {snapshot.model.version: snapshot.loaded for snapshot in self._snapshots()}
+        for version in wanted:
+            refusal = self._refusals.get(version)
+            if version in loaded or (refusal is not None and time.monotonic() < refusal.retry_at):
+                continue
+            self._waiting_for = f"champion {version} is being loaded"
+            others = [other.model for other in loaded.values()]
+            try:
+                loaded[version] = await asyncio.to_thread(load_model, self._settings.root, version, others)
+                self._refusals.pop(version, None)
+            except (DamagedModelError, OSError) as error:
+                self._refuse(version, f"champion {version} was refused: {error}")
+        return {version: loaded[version] for version in wanted if version in loaded}
+
+    async def _deploy(self, pointer: ChampionPointer, loaded: Mapping[str, LoadedModel]) -> None:
+        """Bring the models up to date with the live events and swap the one reference."""
+        champion = loaded[pointer.version]
+        chosen = {model.model.algorithm: model for model in reversed(list(loaded.values()))}  # the champion comes last
+        versions = frozenset(model.model.version for model in chosen.values())
+        current = self._deployment
+        if current is not None and (current.pointer.version, current.versions) == (pointer.version, versions):
+            self._deployment = replace(current, pointer=pointer)
             return
         self._waiting_for = f"the events since champion {pointer.version} are being read"
-        live = await self._live_updates.replay(model.manifest.position)
-        self._swap(pointer, Snapshot(model, live, self._metrics, int(self._settings.api.cache_megabytes * 1e6)))
+        topic_id = champion.model.manifest.position.topic_id
+        starts = {algorithm: start_of(model.model.manifest.position, topic_id) for algorithm, model in chosen.items()}
+        live = await self._live_updates.replay(topic_id, earliest(starts.values()))
+        by_algorithm = {
+            algorithm: self._snapshot(model, live, starts[algorithm]) for algorithm, model in chosen.items()
+        }
+        self._swap(Deployment(pointer, by_algorithm[champion.model.algorithm], by_algorithm))
+        await self._live_updates.discard_before(self._still_needed(starts.values()))
 
-    def _load(self, version: str) -> FactorModel:
-        """Read and check one version; runs in a thread, almost all of it in code that does not hold the GIL."""
-        model = read_model(version_directory(self._settings.root, version))
-        if model.version != version:
-            raise DamagedModelError(f"the directory of version {version} holds version {model.version}")
-        _ = model.ranking.gram, model.catalogue.category_index  # here, once, rather than by the first request
-        return model
+    def _snapshot(self, loaded: LoadedModel, live: LiveEvents, start: Mapping[int, int]) -> Snapshot:
+        """The snapshot that serves already, with all that it keeps, or a new one."""
+        for snapshot in self._snapshots():
+            if snapshot.loaded is loaded and snapshot.live is live:
+                return snapshot
+        cache_bytes = int(self._settings.api.cache_megabytes * 1e6)
+        return Snapshot(loaded, live, start, metrics=self._metrics, cache_bytes=cache_bytes, threads=self._threads)
 
-    def _swap(self, pointer: ChampionPointer, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._pointer = pointer
-        self._refused, self._refused_version = Reason(code="champion_refused", detail=""), ""
-        self._metrics.champion.info({"algorithm": snapshot.model.algorithm, "version": snapshot.model.version})
+    def _snapshots(self) -> list[Snapshot]:
+        return [] if self._deployment is None else list(self._deployment.by_algorithm.values())
+
+    def _still_needed(self, starts: Iterable[Mapping[int, int]]) -> dict[int, int]:
+        """From where on events are kept: those for the models before this swap too, so that a rollback is instant."""
+        needed = earliest([*starts, *self._starts_before])
+        self._starts_before = list(starts)
+        return needed
+
+    def _swap(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        model = deployment.champion.model
+        self._metrics.champion.info({"algorithm": model.algorithm, "version": model.version})
+        self._metrics.champion_created.set(dt.datetime.fromisoformat(model.manifest.created_at).timestamp())
         self._metrics.champion_swaps.inc()
-        logger.info("champion %s is in service", pointer.version)
+        logger.info("champion %s is in service", model.version)
 
     def _refuse(self, version: str, detail: str) -> None:
         """Keep what serves and say why; the same refusal is counted and logged once."""
-        self._retry_at = time.monotonic() + self._settings.champion.refused_retry_seconds
-        self._refused_version = version
+        known = self._refusals.get(version)
+        retry_at = time.monotonic() + self._settings.champion.refused_retry_seconds
+        self._refusals[version] = _Refusal(detail, retry_at)
         self._waiting_for = detail
-        if self._refused.detail != detail:
-            self._refused = Reason(code="champion_refused", detail=detail)
+        if known is None or known.detail != detail:
             self._metrics.refused_models.inc()
             logger.error("%s", detail)

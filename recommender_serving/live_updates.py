@@ -6,16 +6,17 @@ from the delivery report and once from the topic, counts once, because the store
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from recommender_serving.engine.config import RatingScale, StreamingSettings
 from recommender_serving.engine.events import Rejection, decode_event
-from recommender_serving.engine.factor_model import Position
 from recommender_serving.engine.live_events import LiveEvents
 from recommender_serving.follow_status import FollowState, FollowStatus, Record
 from recommender_serving.metrics import Metrics
 
+_DISCARDED_PER_TURN = 64  # users
 _UNSETTLED = (FollowState.CONNECTING, FollowState.REPLAYING)
 
 
@@ -54,8 +55,7 @@ class LiveUpdates:
         self._metrics = metrics
         self._follower = follower(streaming, self._deliver, self._receive_report)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stores: list[LiveEvents] = []
-        self._start: dict[int, int] = {}
+        self._store: LiveEvents | None = None
         self._request = 0
         self._settled = asyncio.Event()
         self._stopping = False
@@ -71,26 +71,44 @@ class LiveUpdates:
         self._stopping = True
         await asyncio.to_thread(self._follower.stop)
 
-    async def replay(self, position: Position) -> LiveEvents:
-        """A store with every event of the topic from the position on, for a model trained up to it.
+    @property
+    def n_events(self) -> int:
+        """Events that are held."""
+        return 0 if self._store is None else self._store.n_events
+
+    async def replay(self, topic_id: str, start: Mapping[int, int]) -> LiveEvents:
+        """The store with every event of a topic from `start` on, partition -> offset.
 
         Events that are held already are not read again. The store is complete when this returns, unless Kafka is away
-        or the topic is not the one the model knows; `status` says so, and what can be read later is added then.
+        or the topic is not the one that is asked for; `status` says so, and what can be read later is added then.
+
+        Args:
+            topic_id: The id that the topic must have, "" = whichever it has.
+            start: A partition that is not named is needed whole.
         """
-        start = {int(partition): offset for partition, offset in position.next_offsets.items()}
-        held = self._stores[-1] if self._stores and position.topic_id in ("", self.status.topic_id) else None
-        if held is not None and not _reaches_back(start, self._start):
-            store = held.trimmed(start)
+        store = self._store if topic_id in {"", self.status.topic_id} else None
+        if store is not None and not _reaches_back(start, store.start):
+            return store
+        if store is None:
+            self._store = store = LiveEvents(start)
         else:
-            store = LiveEvents(start)
-            self._stores.append(store)
-            self._settled.clear()
-            self._request = self._follower.follow(position.topic_id, start)
-            self.status = FollowStatus(request=self._request, topic_id=position.topic_id, next_offsets=start)
-            await self._settled.wait()
-        self._stores = [store]
-        self._start = start
+            store.start = {
+                partition: min(offset, start[partition])
+                for partition, offset in store.start.items()
+                if partition in start
+            }
+        self._settled.clear()
+        self._request = self._follower.follow(topic_id, store.start)
+        self.status = FollowStatus(request=self._request, topic_id=topic_id, next_offsets=store.start)
+        await self._settled.wait()
         return store
+
+    async def discard_before(self, start: Mapping[int, int]) -> None:
+        """Let go of events that no model needs any more, a few at a time."""
+        if self._store is not None and _reaches_back(self._store.start, start):
+            for step, _ in enumerate(self._store.discard_before(start)):
+                if step % _DISCARDED_PER_TURN == 0:
+                    await asyncio.sleep(0)
 
     def apply(self, records: Sequence[Record]) -> None:
         """Apply records that Kafka has acknowledged to this replica, ahead of reading them."""
@@ -104,8 +122,8 @@ class LiveUpdates:
                 self._metrics.live_records.labels("rejected").inc()
                 continue
             self._metrics.live_records.labels("applied").inc()
-            for store in self._stores:
-                store.apply(event, record.partition, record.offset)
+            if self._store is not None:
+                self._store.apply(event, record.partition, record.offset)
 
     def _deliver(self, records: list[Record]) -> None:
         """Hand a batch to the event loop and wait for it; called in the follower's thread."""
@@ -117,6 +135,8 @@ class LiveUpdates:
     def _apply_delivered(self, records: list[Record], applied: threading.Event) -> None:
         try:
             self._apply(records)
+            if records:
+                self._metrics.live_delay.observe(max(time.time() - records[-1].timestamp_ms / 1_000, 0.0))
         finally:
             applied.set()
 

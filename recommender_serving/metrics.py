@@ -42,6 +42,33 @@ class Metrics:
         self.live_lag = Gauge(
             "recommender_live_lag_records", "Records in the topic that are not read yet.", registry=self.registry
         )
+        self.live_delay = Histogram(
+            "recommender_live_delay_seconds",
+            "From a record's time in Kafka to its place in the live view; the newest record of each batch read.",
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.live_events = Gauge(
+            "recommender_live_events", "Events since the models' positions that are held.", registry=self.registry
+        )
+        list_cache = Counter(
+            "recommender_list_cache", "Lists by whether they had been rendered.", ("result",), registry=self.registry
+        )
+        self.cache_hits, self.cache_misses = list_cache.labels("hit"), list_cache.labels("miss")
+        self.cache_bytes = Gauge(
+            "recommender_list_cache_bytes", "Memory of kept users and lists.", ("algorithm",), registry=self.registry
+        )
+        self.refused_requests = Counter(
+            "recommender_refused_requests",
+            "Requests turned away before any route, by the code of the answer.",
+            ("code",),
+            registry=self.registry,
+        )
+        self.champion_created = Gauge(
+            "recommender_champion_created_timestamp_seconds",
+            "Unix time at which the champion was trained.",
+            registry=self.registry,
+        )
         self.champion = Info("recommender_champion", "The model that is being served.", registry=self.registry)
         self.champion_swaps = Counter("recommender_champion_swaps", "Models put into service.", registry=self.registry)
         self.refused_models = Counter(

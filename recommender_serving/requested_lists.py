@@ -17,7 +17,7 @@ from recommender_serving.engine.item_rules import Rules, Selector
 from recommender_serving.engine.item_space import ItemSpace
 from recommender_serving.engine.live_events import LiveEvent, user_observations
 from recommender_serving.engine.top_items import Query
-from recommender_serving.errors import AlgorithmNotDeployedError, InvalidBodyError
+from recommender_serving.errors import InvalidBodyError
 from recommender_serving.list_explanations import explanations
 from recommender_serving.metrics import Metrics
 from recommender_serving.recommendation_request import RecommendationRequest, SessionItem
@@ -70,11 +70,7 @@ class RequestedListMaker:
             AlgorithmNotDeployedError: no model of the algorithm is in service.
             InvalidBodyError: the catalogue has no such category.
         """
-        snapshot, rules = self._champion.snapshot, request.rules()
-        if request.algorithm not in {None, snapshot.model.algorithm}:
-            raise AlgorithmNotDeployedError(
-                f"algorithm: expected one in service ({snapshot.model.algorithm}), got {request.algorithm}"
-            )
+        snapshot, rules = self._champion.deployed(request.algorithm), request.rules()
         if unknown := snapshot.catalogue.selector.unknown_categories(rules):
             raise InvalidBodyError(f"categories: expected categories of the catalogue, got {', '.join(unknown[:10])}")
         if request.items is not None:
@@ -148,7 +144,7 @@ def _rank(  # noqa: PLR0917
 
 
 def _user(snapshot: Snapshot, user_id: str | int | None) -> _Asker:
-    return _Asker(str(user_id), snapshot.state_of(str(user_id)), snapshot.live.of_user(str(user_id)))
+    return _Asker(str(user_id), snapshot.state_of(str(user_id)), snapshot.events_of(str(user_id)))
 
 
 def _seen(state: UserState, space: ItemSpace) -> NDArray[np.integer]:

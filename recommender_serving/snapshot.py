@@ -5,7 +5,7 @@ A request takes one snapshot and answers from it alone, so factors of two models
 
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal
@@ -22,13 +22,16 @@ from recommender_serving.engine.history import REMOVE
 from recommender_serving.engine.live_catalogue import LiveCatalogue
 from recommender_serving.engine.live_events import LiveEvent, LiveEvents, user_observations
 from recommender_serving.engine.ranking import popular_items
-from recommender_serving.engine.top_items import ItemIndex, Query, TopItems
+from recommender_serving.engine.top_items import Query, TopItems
 from recommender_serving.metrics import Metrics
+from recommender_serving.model_loading import LoadedModel
+from recommender_serving.search_threads import SearchThreads
 from recommender_serving.user_cache import CachedUser, UserCache
 
 Source = Literal["personalized", "folded_in", "popular"]
 _NOTHING = np.empty(0, dtype=np.int32)
 _KEPT_ITEM_TEXTS = 65_536
+_LARGEST_INLINE_SEARCH = 2_000_000  # numbers of the item factors; about 0.2 ms
 _DECIMALS = 6  # of scores and stars in an answer
 _START = b'{"user_id":""'
 _END = b'"experiment":null,"ranking_id":""}'
@@ -61,19 +64,35 @@ class Snapshot:
     """A model with the live events after its position, answering for users.
 
     Args:
-        model: The champion.
-        live: Events from the model's position on; grows while the snapshot serves.
+        loaded: The model.
+        live: Events; grows while the snapshot serves.
+        start: Partition -> first offset that is not inside the model; earlier events do not count.
         metrics: Where the time of user solves goes.
         cache_bytes: Memory for users that are kept with their lists.
+        threads: Search large catalogues.
     """
 
-    def __init__(self, model: FactorModel, live: LiveEvents, metrics: Metrics, cache_bytes: int) -> None:
-        self.model = model
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        live: LiveEvents,
+        start: Mapping[int, int],
+        *,
+        metrics: Metrics,
+        cache_bytes: int,
+        threads: SearchThreads,
+    ) -> None:
+        self.loaded = loaded
+        self.model = model = loaded.model
         self.live = live
         self.catalogue = LiveCatalogue(model)
-        self._index = ItemIndex(model.ranking.item_factors)
+        self._start = dict(start)
+        self._index = loaded.item_index
+        self._is_large = model.ranking.item_factors.size > _LARGEST_INLINE_SEARCH
+        self._threads = threads
         self._reference = ModelReference(algorithm=model.algorithm, version=model.version)
         self._solve_duration = metrics.user_solve_duration
+        self._cache_hits, self._cache_misses = metrics.cache_hits, metrics.cache_misses
         self._text = lru_cache(_KEPT_ITEM_TEXTS)(partial(_text_of_item, model))
         self._users: UserCache[UserState] = UserCache(cache_bytes)
         rating, bias = fold_in_rating(model.rating, _NOTHING, np.empty(0, dtype=np.float32))
@@ -91,11 +110,19 @@ class Snapshot:
             size=0,
         )
 
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of kept users and lists."""
+        return self._users.size
+
     async def answer(self, user_id: str, n: int, *, exclude_seen: bool, ranking_id: bytes) -> tuple[Source, bytes]:
         """The list as JSON, with the answer's own ranking id; rendered again only after the user's next event."""
         user = self._up_to_date(user_id)
         body = user.lists.get((n, exclude_seen))
-        if body is None:
+        if body is not None:
+            self._cache_hits.inc()
+        else:
+            self._cache_misses.inc()
             body = await self._render(user.state, n, exclude_seen=exclude_seen)
             self._users.add_list(user_id, user, (n, exclude_seen), body)
         start = b'{"user_id":%b' % msgspec.json.encode(user_id)
@@ -107,7 +134,9 @@ class Snapshot:
         return msgspec.structs.replace(recommendations, user_id=user_id)
 
     async def search(self, query: Query) -> TopItems:
-        """The best items for one query to the ranking head."""
+        """The best items for one query to the ranking head; a large catalogue is searched beside the event loop."""
+        if self._is_large:
+            return await self._threads.search(self._index, query)
         return self._index.search([query])[0]
 
     def popular(self, n: int) -> PopularItems:
@@ -128,6 +157,10 @@ class Snapshot:
     def state_of(self, user_id: str) -> UserState:
         """The user's vectors; solved again if the user has had an event since."""
         return self._up_to_date(user_id).state
+
+    def events_of(self, user_id: str) -> Sequence[LiveEvent]:
+        """The user's events since the model."""
+        return self.live.of_user(user_id, self._start)
 
     def state_of_session(self, events: Sequence[LiveEvent]) -> UserState:
         """The vectors of somebody of whom only these events are known."""
@@ -153,7 +186,7 @@ class Snapshot:
         if user is not None and user.version == version:
             return user
         started = time.perf_counter()
-        live = self.live.of_user(user_id) if version else ()
+        live = self.events_of(user_id) if version else ()
         index = self.model.user_ids.index(user_id)
         if live:
             state = self._solved(user_id, live)

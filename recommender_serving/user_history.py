@@ -15,7 +15,7 @@ def user_history(snapshot: Snapshot, user_id: str, longest: int) -> UserHistory:
         user_id: Any id; one that nobody knows has no past.
         longest: How many items at most.
     """
-    model, live = snapshot.model, snapshot.live.of_user(user_id)
+    model, live = snapshot.model, snapshot.events_of(user_id)
     observed = user_observations(model, live, user_id)
     ratings = dict(zip(observed.items.tolist(), observed.ratings.tolist(), strict=True))
     latest: dict[str, int] = {}

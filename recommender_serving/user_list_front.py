@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 from urllib.parse import parse_qsl
 
 from litestar.enums import ScopeType
@@ -10,8 +10,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import decoded_user_id
+from recommender_serving.engine.manifest import ALGORITHMS
 from recommender_serving.errors import ServiceError
 from recommender_serving.metrics import Metrics
+from recommender_serving.snapshot import Source
 
 ROUTE = "/recommendations/user/{user_id}"
 DEFAULT_LENGTH = 10
@@ -27,6 +29,7 @@ class Parameters(NamedTuple):
 
     num_recommendations: int = DEFAULT_LENGTH
     exclude_seen: bool = True
+    algorithm: str | None = None
 
 
 class UserListFront:
@@ -48,7 +51,7 @@ class UserListFront:
     ) -> None:
         self._app = app
         self._champion = champion
-        self._recommendations = metrics.recommendations
+        self._served = {source: metrics.recommendations.labels(source) for source in get_args(Source)}
         self._ranking_ids = ranking_ids
         self._longest = longest
         self._queries: dict[bytes, Parameters | None] = {}
@@ -72,7 +75,7 @@ class UserListFront:
             return None
         try:
             user_id = decoded_user_id(encoded_user_id)
-            source, body = await self._champion.snapshot.answer(
+            source, body = await self._champion.deployed(parameters.algorithm).answer(
                 user_id,
                 parameters.num_recommendations,
                 exclude_seen=parameters.exclude_seen,
@@ -83,7 +86,7 @@ class UserListFront:
         except Exception:
             logger.exception("the fast path failed")
             return None
-        self._recommendations.labels(source).inc()
+        self._served[source].inc()
         return body
 
     def _parameters(self, query: bytes) -> Parameters | None:
@@ -100,7 +103,10 @@ class UserListFront:
         given = dict(pairs)
         number = given.pop("num_recommendations", str(DEFAULT_LENGTH))
         exclude_seen = _BOOLEANS.get(given.pop("exclude_seen", "true"))
+        algorithm = given.pop("algorithm", None)
         is_number = number.isascii() and number.isdecimal() and len(number) < 10
         if given or len({name for name, _ in pairs}) < len(pairs) or not is_number or exclude_seen is None:
             return None
-        return Parameters(int(number), exclude_seen) if 1 <= int(number) <= self._longest else None
+        if algorithm not in {None, *ALGORITHMS}:
+            return None
+        return Parameters(int(number), exclude_seen, algorithm) if 1 <= int(number) <= self._longest else None

@@ -11,6 +11,7 @@ from recommender_serving.access.conditional import make_conditional
 from recommender_serving.access.cross_origin import CrossOrigin
 from recommender_serving.access.request_ids import current_request_id, is_valid, new_request_ids
 from recommender_serving.errors import ServiceError, send_problem
+from recommender_serving.metrics import Metrics
 from recommender_serving.settings import AccessSettings, LogSettings
 
 logger = logging.getLogger(__name__)
@@ -23,10 +24,12 @@ class RequestGate:
         app: What answers admitted requests.
         settings: Keys, limits and allowed origins.
         logging_settings: Which requests are worth a line.
+        metrics: Where refusals are counted.
     """
 
-    def __init__(self, app: ASGIApp, settings: AccessSettings, logging_settings: LogSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: AccessSettings, logging_settings: LogSettings, metrics: Metrics) -> None:
         self._app = app
+        self._refused = metrics.refused_requests
         self._cross_origin = CrossOrigin(settings.allowed_origins)
         self._admission = Admission(settings, self._cross_origin)
         self._load = self._admission.load
@@ -81,6 +84,7 @@ class RequestGate:
             with self._load:
                 await self._app(scope, receive, send_carrying)
         except ServiceError as refusal:
+            self._refused.labels(refusal.code).inc()
             await send_problem(refusal, send_carrying)
         finally:
             seconds = time.perf_counter() - started

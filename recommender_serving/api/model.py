@@ -24,13 +24,15 @@ def model_route(champion: Champion, live_updates: LiveUpdates) -> HTTPRouteHandl
     )
     async def serving_model() -> ModelDescription:
         """Identity, quality and position of the champion, and how far the live events reach beyond it."""
-        model, pointer, status = champion.snapshot.model, champion.pointer, live_updates.status
+        deployment, status = champion.deployment, live_updates.status
+        model, pointer = deployment.champion.model, deployment.pointer
         trained_up_to: dict[str, Any] = msgspec.to_builtins(model.manifest.position)
         return ModelDescription(
             algorithm=model.algorithm,
             version=model.version,
             predecessor=pointer.predecessor,
             promoted_at=pointer.promoted_at,
+            deployed={name: snapshot.model.version for name, snapshot in deployment.by_algorithm.items()},
             created_at=model.manifest.created_at,
             n_users=model.n_users,
             n_items=model.n_items,

@@ -1,7 +1,7 @@
 """`GET /recommendations/user/{user_id}`: the described and validated form of what `user_list_front` answers fast."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from litestar import MediaType, Request, Response, get
 from litestar.datastructures import State
@@ -17,7 +17,7 @@ from recommender_serving.errors import UnknownParameterError, problem_responses
 from recommender_serving.metrics import Metrics
 from recommender_serving.user_list_front import DEFAULT_LENGTH
 
-_PARAMETERS = ("num_recommendations", "exclude_seen")
+_PARAMETERS = ("num_recommendations", "exclude_seen", "algorithm")
 
 
 def recommendations_route(
@@ -30,7 +30,7 @@ def recommendations_route(
         operation_id="recommendationsForUser",
         summary="Best items for one user",
         tags=["recommendations"],
-        responses={200: ResponseSpec(RecommendationList, generate_examples=False), **problem_responses(400, 503)},
+        responses={200: ResponseSpec(RecommendationList, generate_examples=False), **problem_responses(400, 409, 503)},
     )
     async def recommendations_for_user(
         request: Request[Any, Any, State],
@@ -41,12 +41,16 @@ def recommendations_route(
         exclude_seen: Annotated[
             bool, QueryParameter(description="Leave out what the user has interacted with.")
         ] = True,
+        algorithm: Annotated[
+            Literal["svd", "nmf"] | None,
+            QueryParameter(description="Ask the deployed model of this algorithm instead of the champion."),
+        ] = None,
     ) -> Response[bytes]:
         """List of items ordered by the ranking head; a user nobody knows gets the popular list."""
         for name in request.query_params:
             if name not in _PARAMETERS:
                 raise UnknownParameterError(f"{name}: unknown parameter, expected one of {', '.join(_PARAMETERS)}")
-        source, body = await champion.snapshot.answer(
+        source, body = await champion.deployed(algorithm).answer(
             decoded_user_id(user_id),
             num_recommendations,
             exclude_seen=exclude_seen,

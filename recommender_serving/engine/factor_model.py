@@ -31,6 +31,7 @@ __all__ = (
     "write_model",
 )
 
+_GRAM_ROWS = 4_096  # small steps: a service computes this beside its event loop
 _MANIFEST = "manifest.json"
 _MANIFEST_DIGEST = "manifest.sha256"
 
@@ -98,8 +99,8 @@ class RankingHead:
         """(k, k) float64 unobserved_weight * Y'Y of the stored float32 item factors Y."""
         k = self.item_factors.shape[1]
         total = np.zeros((k, k))
-        for start in range(0, len(self.item_factors), 65_536):
-            block = self.item_factors[start : start + 65_536].astype(np.float64)
+        for start in range(0, len(self.item_factors), _GRAM_ROWS):
+            block = self.item_factors[start : start + _GRAM_ROWS].astype(np.float64)
             total += block.T @ block
         return self.unobserved_weight * total
 
@@ -212,6 +213,18 @@ def read_model(directory: Path) -> FactorModel:
     if manifest.scalars is None:
         raise DamagedModelError(f"{directory}: {_MANIFEST}: scalars are missing")
     return _model_of(manifest, manifest.scalars, arrays)
+
+
+def with_shared_arrays(model: FactorModel, other: FactorModel) -> FactorModel:
+    """The model with each array that equals one of another model's replaced by it, so that memory holds it once.
+
+    Both models come from `read_model`: equal SHA-256 in their manifests mean equal arrays.
+    """
+    if model.manifest.scalars is None:
+        return model
+    held = {other.manifest.files.get(name): array for name, array in _arrays_of(other).items()}
+    arrays = {name: held.get(model.manifest.files[name], array) for name, array in _arrays_of(model).items()}
+    return _model_of(model.manifest, model.manifest.scalars, arrays)
 
 
 def _read_manifest(directory: Path) -> Manifest:

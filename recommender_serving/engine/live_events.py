@@ -5,7 +5,7 @@ by position, and the first offset of events with equal id and time stamp.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +25,9 @@ class LiveEvent(NamedTuple):
     offset: int
 
 
+NOTHING_BEFORE: Mapping[int, int] = {}
+
+
 def _place(live: LiveEvent) -> tuple[int, int]:
     return live.partition, live.offset
 
@@ -32,24 +35,26 @@ def _place(live: LiveEvent) -> tuple[int, int]:
 class LiveEvents:
     """Events at or after a start position; applying a record again changes nothing.
 
+    Several models may share a store: each asks for the events after its own position.
+
     Args:
         start: partition -> first offset that is kept; a partition that is not named is kept whole.
+
+    Attributes:
+        n_events: how many events are held.
     """
 
     def __init__(self, start: Mapping[int, int]) -> None:
-        self._start = dict(start)
+        self.start = dict(start)
         self._by_user: dict[str, list[LiveEvent]] = {}
         self._versions: dict[str, int] = {}
         self._changes = 0
-        self._borrowed: set[str] = set()
+        self.n_events = 0
 
     def apply(self, event: Event, partition: int, offset: int) -> None:
         """Add the event of one record; records may come in any order."""
-        if self._borrowed:
-            self._own(next(iter(self._borrowed)))
-        if offset < self._start.get(partition, 0):
+        if offset < self.start.get(partition, 0):
             return
-        self._own(event.user_id)
         of_user = self._by_user.setdefault(event.user_id, [])
         place = (partition, offset)
         position = bisect_left(of_user, place, key=_place)
@@ -57,45 +62,29 @@ class LiveEvents:
             return
         of_user.insert(position, LiveEvent(event, partition, offset))
         self._changes += 1
+        self.n_events += 1
         self._versions[event.user_id] = self._changes
 
     def version(self, user_id: str) -> int:
-        """A number that grows whenever the user gets an event; 0 without any.
-
-        A store made by `trimmed` continues the count: together with the model's version it names one state.
-        """
+        """A number that grows whenever the user gets an event; 0 without any."""
         return self._versions.get(user_id, 0)
 
-    def of_user(self, user_id: str) -> Sequence[LiveEvent]:
-        """The user's events, ordered by (partition, offset)."""
-        self._own(user_id)
-        return self._by_user.get(user_id, ())
+    def of_user(self, user_id: str, start: Mapping[int, int] = NOTHING_BEFORE) -> Sequence[LiveEvent]:
+        """The user's events, ordered by (partition, offset), from `start` on: partition -> first offset."""
+        of_user = self._by_user.get(user_id, ())
+        return [live for live in of_user if live.offset >= start.get(live.partition, 0)] if start else of_user
 
-    def trimmed(self, start: Mapping[int, int]) -> "LiveEvents":
-        """A new store with only the offsets at or after `start`, for a model that holds the earlier ones.
-
-        It takes a few microseconds per thousand users, so it may run beside the event loop: users are looked
-        through when they are next asked for, and one more with every event. This store must not change afterwards.
-        """
-        kept = LiveEvents(self._start)
-        for partition, offset in start.items():
-            kept._start[partition] = max(offset, self._start.get(partition, 0))
-        kept._by_user = self._by_user.copy()
-        kept._versions = self._versions.copy()
-        kept._changes = self._changes
-        kept._borrowed = set(kept._by_user)
-        return kept
-
-    def _own(self, user_id: str) -> None:
-        """Replace a list that is shared with the store before by a copy without what lies before the start."""
-        if user_id not in self._borrowed:
-            return
-        self._borrowed.discard(user_id)
-        later = [live for live in self._by_user[user_id] if live.offset >= self._start.get(live.partition, 0)]
-        if later:
-            self._by_user[user_id] = later
-        else:
-            del self._by_user[user_id], self._versions[user_id]
+    def discard_before(self, start: Mapping[int, int]) -> Iterator[None]:
+        """Let go of what lies before `start`, one user per step, so that it can be done beside an event loop."""
+        self.start = dict(start)
+        for user_id in list(self._by_user):
+            later = self.of_user(user_id, start)
+            self.n_events -= len(self._by_user[user_id]) - len(later)
+            if later:
+                self._by_user[user_id] = list(later)
+            else:
+                del self._by_user[user_id], self._versions[user_id]
+            yield
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ _NON_NEGATIVE_IF = {
     "rating": ("rating_item_factors", "rating_user_factors", "rating_prior"),
     "ranking": ("ranking_item_factors", "ranking_user_factors", "ranking_prior"),
 }
-_BLOCK_ROWS = 262_144  # bounds the temporary memory of a check
+_BLOCK_ROWS = 16_384  # small steps: a service checks a new model beside its event loop
 
 
 class ModelRuleError(ValueError):

@@ -1,13 +1,15 @@
 """Strings as one array of UTF-8 bytes with offsets: memory-mappable, and searched without a Python dictionary."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterable
 from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-_PAIRS_PER_BLOCK = 65_536  # bounds the temporary memory of `is_sorted`
+_PAIRS_PER_BLOCK = 16_384  # bounds the temporary memory and the length of a step of `is_sorted`
 _WORD = 8
+_DECODED_BYTES = 262_144  # small steps: decoding holds the GIL, and a service has an event loop beside it
 
 
 class StringTable:
@@ -76,7 +78,10 @@ class StringTable:
         if not len(ends) or ends[0] != 0 or ends[-1] != len(self.data) or np.any(ends[1:] < ends[:-1]):
             return f"offsets do not ascend from 0 to the {len(self.data)} bytes of data"
         try:
-            self.data.tobytes().decode("utf-8")
+            decoder = getincrementaldecoder("utf-8")()
+            for start in range(0, len(self.data), _DECODED_BYTES):
+                decoder.decode(self.data[start : start + _DECODED_BYTES].tobytes())
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             return f"data is not UTF-8: {error}"
         starts = ends[:-1][ends[:-1] < len(self.data)]

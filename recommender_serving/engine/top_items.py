@@ -8,7 +8,7 @@ nor on the machine's BLAS, and equal items tie.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,9 @@ class TopItems(NamedTuple):
 
     items: NDArray[np.int64]
     scores: NDArray[np.float64]
+
+
+_NOTHING = TopItems(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
 
 
 class ItemIndex:
@@ -87,17 +90,18 @@ class ItemIndex:
         groups = rows // self._group
         maxima = np.empty((len(starts), groups, len(queries)), dtype=np.float32)
         scores = np.empty((rows, len(queries)), dtype=np.float32)
-        vectors = np.stack([query.vector for query in queries], axis=1)
-        excluded, owners = _excluded_pairs(queries)
-        bounds = np.searchsorted(excluded, [*starts, len(starts) * rows])
+        vectors = np.array([query.vector for query in queries]).T
+        exclusions = _exclusions(queries, starts)
         for block, start in enumerate(starts):
             factors = self._factors[start : start + rows]
             np.matmul(factors, vectors, out=scores[: len(factors)])
             scores[len(factors) :] = -np.inf
-            pairs = slice(bounds[block], bounds[block + 1])
-            scores[excluded[pairs] - start, owners[pairs]] = -np.inf
+            for places, owners in exclusions[block]:
+                scores[places, owners] = -np.inf
             for place, query in enumerate(queries):
                 _apply(query, slice(start, start + len(factors)), scores[: len(factors), place])
+            if self._group == 1 and len(starts) == 1:
+                return scores
             scores.reshape(self._group, groups, len(queries)).max(axis=0, out=maxima[block])
         return maxima.reshape(-1, len(queries))
 
@@ -109,11 +113,12 @@ class ItemIndex:
             nth = float(np.partition(maxima, len(maxima) - query.n)[len(maxima) - query.n])
             floor = max(floor, nth - self._uncertainty(query))
         groups = np.flatnonzero(maxima >= floor)
-        best = TopItems(np.empty(0, dtype=np.int64), np.empty(0))
         at_once = max(_LARGEST_RESCORING // self._group, 1)
+        best = _NOTHING
         for first in range(0, len(groups), at_once):
             items = self._eligible_items_of(groups[first : first + at_once], rows, query)
-            best = _merged(best, TopItems(items, self.scores(query, items)), query.n)
+            found = TopItems(items, self.scores(query, items))
+            best = _best_of(_joined(best, found) if first else found, query.n)
         return best
 
     def _eligible_items_of(self, groups: NDArray[np.int64], rows: int, query: Query) -> NDArray[np.int64]:
@@ -136,17 +141,25 @@ class ItemIndex:
         product and the bias, generously rounded up.
         """
         largest_bias = 0.0 if query.bias is None else float(np.abs(query.bias).max(initial=0.0))
-        size = float(np.linalg.norm(query.vector.astype(np.float64))) * self._longest + largest_bias
+        vector = query.vector.astype(np.float64)
+        size = math.sqrt(vector @ vector) * self._longest + largest_bias
         return 3 * (len(query.vector) + 4) * _ROUNDING * size
 
 
-def _excluded_pairs(queries: Sequence[Query]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Every (item, place of the query) that is excluded, in the order of the items."""
-    excluded = [np.empty(0, np.int32) if query.excluded is None else query.excluded for query in queries]
-    items = np.concatenate(excluded)
-    owners = np.repeat(np.arange(len(queries)), [len(of_query) for of_query in excluded])
+def _exclusions(queries: Sequence[Query], starts: range) -> list[list[tuple[NDArray[np.integer], Any]]]:
+    """For every block, the (rows in the block, queries) to leave out: index arrays, or the place of one query."""
+    excluded = [(query.excluded, place) for place, query in enumerate(queries) if query.excluded is not None]
+    if len(starts) <= 1 or not excluded:
+        return [excluded for _ in starts]
+    items = np.concatenate([of_query for of_query, _ in excluded])
+    owners = np.repeat([place for _, place in excluded], [len(of_query) for of_query, _ in excluded])
     order = np.argsort(items, kind="stable")
-    return items[order], owners[order]
+    items, owners = items[order], owners[order]
+    bounds = np.searchsorted(items, [*starts, starts.stop]).tolist()
+    return [
+        [(items[first:last] - start, owners[first:last])]
+        for start, first, last in zip(starts, bounds, bounds[1:], strict=False)
+    ]
 
 
 def _apply(query: Query, rows: slice, scores: NDArray[np.float32]) -> None:
@@ -164,8 +177,10 @@ def _contains(ascending: NDArray[np.integer], items: NDArray[np.int64]) -> NDArr
     return found
 
 
-def _merged(one: TopItems, other: TopItems, n: int) -> TopItems:
-    """The `n` best of both."""
-    items, scores = np.concatenate((one.items, other.items)), np.concatenate((one.scores, other.scores))
-    order = np.lexsort((items, -scores))[:n]
-    return TopItems(items[order], scores[order])
+def _joined(one: TopItems, other: TopItems) -> TopItems:
+    return TopItems(np.concatenate((one.items, other.items)), np.concatenate((one.scores, other.scores)))
+
+
+def _best_of(found: TopItems, n: int) -> TopItems:
+    order = np.lexsort((found.items, -found.scores))[:n]
+    return TopItems(found.items[order], found.scores[order])

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -53,9 +53,12 @@ class Service:
             write_model(version_directory(self.root, model.version), model)
         self.promote(model.version, predecessor)
 
-    def promote(self, version: str, predecessor: str | None = None) -> None:
+    def promote(self, version: str, predecessor: str | None = None, deployed: Mapping[str, str] | None = None) -> None:
         pointer = ChampionPointer(
-            version=version, predecessor=predecessor, deployed={}, promoted_at="2024-01-02T00:00:00Z"
+            version=version,
+            predecessor=predecessor,
+            deployed=dict(deployed or {}),
+            promoted_at="2024-01-02T00:00:00Z",
         )
         write_pointer(self.root, pointer)
 

@@ -165,7 +165,7 @@ async def test_a_refused_version_is_left_alone_until_the_retry_time(service: Ser
 async def test_the_same_refusal_is_counted_once_however_often_it_is_tried(service: Service) -> None:
     service.publish(FIRST)
     async with service.ready() as client:
-        with patch("recommender_serving.champion.read_model", wraps=read_model) as read:
+        with patch("recommender_serving.model_loading.read_model", wraps=read_model) as read:
             service.promote(SECOND.version)
 
             async def tried_thrice() -> bool:
@@ -250,7 +250,7 @@ async def test_events_and_forgets_outlive_a_swap(service: Service) -> None:
 async def test_the_watch_outlives_what_it_did_not_expect(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     service.publish(FIRST)
     async with service.ready() as client:
-        with patch("recommender_serving.champion.read_model", side_effect=ZeroDivisionError) as read:
+        with patch("recommender_serving.model_loading.read_model", side_effect=ZeroDivisionError) as read:
             service.publish(SECOND)
 
             async def tried_twice() -> bool:

@@ -10,10 +10,10 @@ from recommender_serving.engine.live_events import LiveEvents
 from recommender_serving.follow_status import Record
 from recommender_serving.live_updates import LiveUpdates
 from recommender_serving.metrics import Metrics
-from recommender_serving.snapshot import Snapshot
 from tests.factories import make_model
 from tests.unit.recommender_serving.memory_topic import MemoryTopic
 from tests.unit.recommender_serving.service import Service, event_json, items_of, metric, recommend, until
+from tests.unit.recommender_serving.snapshots import snapshot_of
 
 MODEL = make_model()
 NOW_MS = 1_735_689_600_000
@@ -52,7 +52,7 @@ async def test_any_records_are_applied_or_counted_as_rejected(records: list[byte
     topic, metrics = MemoryTopic(), Metrics()
     updates = LiveUpdates(StreamingSettings(), RatingScale(), metrics, topic.follower)
     store = LiveEvents({})
-    updates._stores = [store]
+    updates._store = store
     good = event_json(user_id="u0", item_id="i05", rating=4.0, timestamp="2024-06-01T00:00:00Z")
     batch = [Record(value, NOW_MS, 0, offset) for offset, value in enumerate([*records, good])]
     updates._apply(batch)
@@ -60,7 +60,7 @@ async def test_any_records_are_applied_or_counted_as_rejected(records: list[byte
     counted = {result: metrics.live_records.labels(result)._value.get() for result in ("applied", "rejected")}
     assert sum(counted.values()) == 2 * len(batch)
     assert counted["applied"] >= 2
-    snapshot = Snapshot(MODEL, store, metrics, 1_000_000)
+    snapshot = snapshot_of(MODEL, store)
     for user_id in ("u0", "u1", "new", "7", "nobody"):
         answer = await snapshot.recommend(user_id, 5, exclude_seen=True)
         assert len(answer.recommendations) <= 5

@@ -49,7 +49,7 @@ async def test_every_operation_can_be_called_by_its_name_and_understood(service:
 @pytest.mark.parametrize(
     ("method", "path", "errors"),
     [
-        ("get", "/recommendations/user/{user_id}", {"400", "429", "500", "503"}),
+        ("get", "/recommendations/user/{user_id}", {"400", "409", "429", "500", "503"}),
         ("get", "/items/popular", {"400", "429", "500", "503"}),
         ("get", "/items/{item_id}/similar", {"400", "404", "429", "500", "503"}),
         ("post", "/events", {"400", "403", "413", "422", "429", "500", "503"}),

@@ -12,21 +12,16 @@ from hypothesis import strategies as st
 from recommender_serving.answers import RecommendationList
 from recommender_serving.engine.config import RatingScale
 from recommender_serving.engine.events import EVENT_TYPES, Event
-from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.live_events import LiveEvents
-from recommender_serving.metrics import Metrics
 from recommender_serving.snapshot import Snapshot
 from tests.factories import START_US, history_of, make_event, make_model
+from tests.unit.recommender_serving.snapshots import snapshot_of
 
 T = TypeVar("T")
 
 USERS = ["u0", "u1", "u2"]
 ITEMS = [f"i{number:02d}" for number in range(15)]
 HYPOTHESIS_MODEL = make_model(user_ids=USERS, item_ids=ITEMS, seed=2)
-
-
-def snapshot_of(model: FactorModel, live: LiveEvents | None = None, cache_bytes: int = 1_000_000) -> Snapshot:
-    return Snapshot(model, live or LiveEvents({}), Metrics(), cache_bytes)
 
 
 def live_with(*events: Event) -> LiveEvents:

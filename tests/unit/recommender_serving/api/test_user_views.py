@@ -6,11 +6,11 @@ from typing import Any
 
 from recommender_serving.api.user_changes import UserVersion, _versions
 from recommender_serving.engine.live_events import LiveEvents
-from recommender_serving.metrics import Metrics
 from recommender_serving.snapshot import Snapshot
 from recommender_serving.user_history import user_history
 from tests.factories import START_US, history_of, make_event, make_model
 from tests.unit.recommender_serving.service import Service, event_json, problem_of
+from tests.unit.recommender_serving.snapshots import snapshot_of
 
 ITEMS = ["a", "b", "c"]
 PAST = [
@@ -25,7 +25,7 @@ def snapshot_with(*events: Any) -> Snapshot:
     live = LiveEvents({})
     for offset, event in enumerate(events):
         live.apply(event, 0, offset)
-    return Snapshot(MODEL, live, Metrics(), 1_000_000)
+    return snapshot_of(MODEL, live)
 
 
 def items_of(snapshot: Snapshot, user_id: str = "u1", longest: int = 100) -> list[tuple[str, float | None]]:

@@ -168,37 +168,47 @@ def test_the_version_grows_with_every_new_event_of_the_user() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1), st.integers(0, 9))), st.data())
-def test_a_trimmed_store_is_one_that_started_later(records: list[tuple[str, int, int]], data: st.DataObject) -> None:
-    starts = [{0: 2}, {0: 4, 1: 3}, {0: 3, 2: 1}, {1: 6}]
-    store, fresh = LiveEvents({}), LiveEvents({0: 4, 1: 6})
-    for start in starts:
-        store = store.trimmed(start)
-        for user_id, partition, offset in data.draw(st.permutations(records)):
-            store.apply(make_event(user_id), partition, offset)
+def test_a_view_from_a_start_is_a_store_that_started_there(
+    records: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    start = {0: 4, 1: 6}
+    store, discarded, fresh = LiveEvents({}), LiveEvents({}), LiveEvents(start)
     for user_id, partition, offset in records:
-        fresh.apply(make_event(user_id), partition, offset)
+        for each in (store, discarded, fresh):
+            each.apply(make_event(user_id), partition, offset)
+    for _ in discarded.discard_before(start):
+        pass
+    for user_id, partition, offset in data.draw(st.permutations(records)):
+        discarded.apply(make_event(user_id), partition, offset)
     for user_id in "abc":
-        assert list(store.of_user(user_id)) == list(fresh.of_user(user_id))
+        expected = list(fresh.of_user(user_id))
+        assert list(store.of_user(user_id, start)) == list(discarded.of_user(user_id)) == expected
+        assert bool(discarded.version(user_id)) == bool(expected)
+    assert discarded.n_events == fresh.n_events
 
 
-def test_trimming_leaves_the_old_store_and_goes_on_counting() -> None:
-    old = LiveEvents({0: 0})
+def test_events_that_arrive_while_others_are_discarded_stay() -> None:
+    live = LiveEvents({0: 0})
+    for offset in range(20):
+        live.apply(make_event(f"u{offset % 10}"), 0, offset)
+    for step, _ in enumerate(live.discard_before({0: 15})):
+        live.apply(make_event(f"u{step}"), 0, 100 + step)
+        live.apply(make_event(f"new{step}"), 0, 200 + step)
+        live.apply(make_event("too late"), 0, 14)
+    assert live.start == {0: 15}
+    for user in range(10):
+        assert [entry.offset for entry in live.of_user(f"u{user}")] == [10 + user] * (user >= 5) + [100 + user]
+        assert [entry.offset for entry in live.of_user(f"new{user}")] == [200 + user]
+    assert live.version("too late") == 0
+
+
+def test_what_is_discarded_does_not_change_the_count_of_those_who_keep_events() -> None:
+    live = LiveEvents({})
     for offset in range(4):
-        old.apply(make_event("u1"), 0, offset)
-    old.apply(make_event("u2"), 0, 4)
-    new = old.trimmed({0: 2})
-    new.apply(make_event("u1"), 0, 5)
-    assert [entry.offset for entry in new.of_user("u1")] == [2, 3, 5]
-    assert [entry.offset for entry in old.of_user("u1")] == [0, 1, 2, 3]
-    assert new.version("u1") > old.version("u2")
-
-
-def test_a_trimmed_store_lets_go_of_users_nobody_asks_for() -> None:
-    old = LiveEvents({})
-    for user in range(50):
-        old.apply(make_event(f"u{user}"), 0, user)
-    new = old.trimmed({0: 50})
-    for offset in range(50, 100):
-        new.apply(make_event("busy"), 0, offset)
-    assert new._by_user.keys() == {"busy"}
-    assert new._versions.keys() == {"busy"}
+        live.apply(make_event("u1"), 0, offset)
+    before = live.version("u1")
+    for _ in live.discard_before({0: 2}):
+        pass
+    assert live.version("u1") == before
+    live.apply(make_event("u1"), 0, 5)
+    assert live.version("u1") > before

@@ -1,0 +1,36 @@
+"""Reads a model version into memory beside a service that answers meanwhile, in small steps that free the GIL."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from recommender_serving.engine.champion_pointer import version_directory
+from recommender_serving.engine.factor_model import DamagedModelError, FactorModel, read_model, with_shared_arrays
+from recommender_serving.engine.top_items import ItemIndex
+
+
+class LoadedModel(NamedTuple):
+    """A model with everything that is worked out from it once."""
+
+    model: FactorModel
+    item_index: ItemIndex
+
+
+def load_model(root: Path, version: str, loaded: Iterable[FactorModel]) -> LoadedModel:
+    """Read and check one version.
+
+    Args:
+        root: Storage root.
+        version: Model version.
+        loaded: Models in memory; arrays that equal one of theirs are shared with it.
+
+    Raises:
+        DamagedModelError: the version is damaged, or the directory holds another one.
+    """
+    model = read_model(version_directory(root, version))
+    if model.version != version:
+        raise DamagedModelError(f"the directory of version {version} holds version {model.version}")
+    for other in loaded:
+        model = with_shared_arrays(model, other)
+    _ = model.ranking.gram, model.catalogue.category_index  # here, once, rather than by the first request
+    return LoadedModel(model, ItemIndex(model.ranking.item_factors))
