@@ -2,6 +2,8 @@
 
 import json
 import time
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.compute as pc
@@ -11,7 +13,9 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from recommender_assets.ingestion import streaming_query
+from recommender_assets.ingestion import micro_batch, streaming_query
+from recommender_assets.ingestion.accounting import accounting_differences
+from recommender_assets.ingestion.commits import append_rows, commit_files
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps, ledger_position
 from recommender_assets.ingestion.streaming_query import ingest_available
 from recommender_assets.ingestion.tables import read_table
@@ -65,6 +69,7 @@ def rejected(settings: Settings) -> list[tuple[bytes | None, str]]:
 def assert_everything_is_accounted_for(settings: Settings) -> None:
     assert contiguity_gaps(settings.root) == []
     assert accounting_errors(settings.root) == []
+    assert accounting_differences(settings.root) == []
 
 
 def test_every_record_becomes_one_row_and_is_read_once(spark: SparkSession, settings: Settings, topic: str) -> None:
@@ -121,27 +126,39 @@ def test_a_repeated_event_is_a_duplicate_within_a_batch_and_across_batches(
     assert_everything_is_accounted_for(settings)
 
 
-def test_rows_without_a_ledger_row_are_taken_back_and_read_again(
-    spark: SparkSession, settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("last", ["files", "rejected_events", "interactions", "ledger"])
+def test_a_run_that_ends_after_any_of_its_writes_is_gone_on_with(
+    spark: SparkSession, settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
-    def crash(*arguments: object, **options: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise OSError("the disk is gone")
 
-    send(settings, event(1), b"bad")
+    def commit_then_crash(root: Path, name: str, *arguments: Any) -> None:
+        commit_files(root, name, *arguments)  # type: ignore[arg-type]
+        if name == last:
+            crash()
+
+    def write_then_crash(*arguments: Any, **options: Any) -> None:
+        append_rows(*arguments, **options)
+        crash()
+
+    send(settings, event(1), b"bad", event(1))
     with monkeypatch.context() as patch:
-        patch.setattr(streaming_query, "append_rows", crash)
+        patch.setattr(micro_batch, "commit_files", crash if last == "files" else commit_then_crash)
+        patch.setattr(streaming_query, "append_rows", write_then_crash)
         with pytest.raises(StreamingQueryException, match="the disk is gone"):
             ingest_available(spark, settings)
-    assert accepted_users(settings) == ["u1"]
-    assert ledger_position(settings.root, topic).next_offsets == {}
+    is_committed = last == "ledger"
+    assert accepted_users(settings) == (["u1"] if last in {"interactions", "ledger"} else [])
+    assert ledger_position(settings.root, topic).next_offsets == ({0: 3} if is_committed else {})
     (settings.root / "checkpoints" / "left-by-a-killed-run").mkdir(parents=True)
     send(settings, event(2))
 
     report = ingest_available(spark, settings)
 
-    assert (report.read, report.accepted, report.duplicate, report.rejected) == (3, 2, 0, 1)
+    assert report.read == (1 if is_committed else 4)
     assert accepted_users(settings) == ["u1", "u2"]
-    assert [value for value, _ in rejected(settings)] == [b"bad"]
+    assert rejected(settings) == [(b"bad", "malformed_json"), (event(1), "duplicate")]
     assert_everything_is_accounted_for(settings)
     assert not list((settings.root / "checkpoints").glob("*"))
 
