@@ -65,6 +65,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def __post_init__(self) -> None:
         if not self.root.strip():
             raise ValueError(f"root must be the path of a folder, got {self.root!r}")
+        if "://" in self.root:
+            raise ValueError(f"root must be a folder of a (shared) file system, not an object store, got {self.root!r}")
 
 
 class RatingScale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

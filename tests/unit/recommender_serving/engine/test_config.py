@@ -163,6 +163,7 @@ def test_a_wrong_value_is_named_with_its_path(config: dict[str, object], message
         ("streaming", StreamingSettings, {"partitions": 0}),
         ("streaming", StreamingSettings, {"max_records_per_batch": -1}),
         ("storage", StorageSettings, {"root": " "}),
+        ("storage", StorageSettings, {"root": "s3://bucket/data"}),
     ],
 )
 def test_shared_sections_check_their_values(path: str, type_: type, values: dict[str, object]) -> None:
