@@ -78,6 +78,7 @@ class Campaign:
     def _kill_dagster_run(self) -> None:
         if self.system.is_running:
             assert self.system.stop() == 0, "stream did not end well"
+        self._produce()
         self.generator.flush()
         before = self.system.read_up_to()
         self.system.run_asset()
