@@ -21,6 +21,7 @@ from recommender_serving.engine.config import ApiSettings, StorageSettings, Stre
 from recommender_serving.engine.factor_model import FactorModel, Position, write_model
 from recommender_serving.settings import ChampionSettings, Settings
 from tests.factories import make_model
+from tests.unit.recommender_serving.service import from_address
 
 Client = AsyncTestClient[Litestar]
 
@@ -75,7 +76,9 @@ async def serving(root: Path, kafka: Kafka, event_timeout_seconds: float = 5.0) 
         api=ApiSettings(event_timeout_seconds=event_timeout_seconds),
         champion=ChampionSettings(poll_interval_seconds=0.05),
     )
-    async with AsyncTestClient(create_app(settings)) as client:
+    app = create_app(settings)
+    app.asgi_handler = from_address("127.0.0.1", app.asgi_handler)
+    async with AsyncTestClient(app) as client:
         yield client
 
 
@@ -261,6 +264,36 @@ async def test_a_rollback_reads_the_missing_part_from_kafka(kafka: Kafka, tmp_pa
 
         assert await until(rolled_back) < 5.0
         assert [await source(client, user) for user in ("user2", "user9")] == ["folded_in", "folded_in"]
+
+
+async def test_two_replicas_that_have_seen_the_same_events_answer_alike(kafka: Kafka, tmp_path: Path) -> None:
+    """Each takes half of the events itself, some twice, and reads the rest; a third one reads them all later."""
+    kafka.create()
+    champion(tmp_path, {})
+    users = [*(f"u{number}" for number in range(6)), *(f"new{number}" for number in range(20))]
+    sent = [
+        event(user, f"i{(number * 7 + turn) % 40:02d}", event_type=kind, timestamp=1_704_100_000 + number + turn)
+        for number, user in enumerate(users)
+        for turn, kind in enumerate(["rating", "view", "remove", "purchase"])
+    ]
+
+    async def lists(client: Client) -> list[dict[str, Any]]:
+        answers = [(await client.get(f"/recommendations/user/{user}")).json() for user in users]
+        return [{name: value for name, value in answer.items() if name != "ranking_id"} for answer in answers]
+
+    async with serving(tmp_path, kafka) as one, serving(tmp_path, kafka) as other:
+        for client in (one, other):
+            await until(lambda client=client: ready(client))
+        for batch, client in ((sent[::2], one), (sent[1::2], other), (sent[:10], other)):
+            assert (await client.post("/events", content=b"\n".join(batch))).status_code == 200
+
+        async def agree() -> bool:
+            return await lists(one) == await lists(other)
+
+        await until(agree)
+        async with serving(tmp_path, kafka) as late:
+            await until(lambda: ready(late))
+            assert await lists(late) == await lists(one)
 
 
 async def test_without_a_broker_the_service_starts_degraded_and_refuses_events_in_time(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Client]:
         app = create_app(self.settings, self.topic.follower, self.topic.publisher)
-        app.asgi_handler = _from_address(self.peer, app.asgi_handler)
+        app.asgi_handler = from_address(self.peer, app.asgi_handler)
         async with AsyncTestClient(app) as client:
             yield client
 
@@ -76,7 +76,7 @@ class Service:
             yield client
 
 
-def _from_address(address: str, app: ASGIApp) -> ASGIApp:
+def from_address(address: str, app: ASGIApp) -> ASGIApp:
     """The application with requests from this address; the test client itself calls from none."""
 
     async def with_address(scope: Scope, receive: Receive, send: Send) -> None:
