@@ -4,7 +4,6 @@ import { Problem, follow, get, post, useKey } from "/page/api.js";
 import { addStars, clone, explanation, nameOf, replaceEntries } from "/page/lists.js";
 
 const LENGTH = 10;
-const ALGORITHMS = ["svd", "nmf"];
 const SOURCES = {
   personalized: "made from this user's past",
   folded_in: "follows this user's latest events",
@@ -19,8 +18,7 @@ const state = {
   sent: null, // the event whose effect is awaited
   shown: new Map(), // algorithm -> section
   scale: { minimum: 0.5, maximum: 5 },
-  compares: false, // what this service can be asked for, by its own description
-  explains: false,
+  explains: false, // what this service can be asked for, by its own description
 };
 
 function say(text, bad = false) {
@@ -45,14 +43,11 @@ async function showModel() {
   return model;
 }
 
-// The list of each model that is deployed; the champion's comes first.
-async function listsOf(user) {
+// The list of each deployed model; the champion's comes first.
+async function listsOf(user, { algorithm, deployed }) {
   const path = `/recommendations/user/${address(user)}?num_recommendations=${LENGTH}`;
-  const champion = await get(path);
-  const others = state.compares ? ALGORITHMS.filter((algorithm) => algorithm !== champion.model.algorithm) : [];
-  const answers = await Promise.all(others.map((algorithm) => get(`${path}&algorithm=${algorithm}`).catch(() => null)));
-  const known = answers.filter((answer, index) => answer?.model.algorithm === others[index]);
-  return [champion, ...known];
+  const others = Object.keys(deployed).filter((other) => other !== algorithm);
+  return Promise.all([get(path), ...others.map((other) => get(`${path}&algorithm=${other}`))]);
 }
 
 async function pastOf(user) {
@@ -163,7 +158,8 @@ function rate(item, step, rankingId) {
 
 // Called whenever the user's events or the model have changed.
 async function refresh(user) {
-  const [lists, past] = await Promise.all([listsOf(user), pastOf(user), showModel()]);
+  const model = await showModel();
+  const [lists, past] = await Promise.all([listsOf(user, model), pastOf(user)]);
   if (user !== state.user) return;
   element("unlock").hidden = true;
   showLists(lists);
@@ -204,8 +200,6 @@ async function start() {
   const [schema, { users }] = await Promise.all([get("/schema"), get("/users"), showModel()]);
   const [number] = schema.components.schemas.Event.properties.rating.anyOf;
   state.scale = { minimum: number.minimum, maximum: number.maximum };
-  const parameters = schema.paths["/recommendations/user/{user_id}"].get.parameters;
-  state.compares = parameters.some((parameter) => parameter.name === "algorithm");
   state.explains = Boolean(schema.paths["/recommendations"]?.post);
   element("users").replaceChildren(...users.map((user) => Object.assign(document.createElement("option"), { value: user })));
   const user = userInAddress();

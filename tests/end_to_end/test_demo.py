@@ -67,7 +67,8 @@ def test_the_demo_takes_real_ratings_to_live_recommendations_and_continues(
 ) -> None:
     output, report = run_demo(folder, environ)
     assert report["demo"] == "ok"
-    assert report["interactions"] == 12_835
+    # The replayed ratings; the sensor may already have taken in the six that the demo itself sends.
+    assert 12_835 <= report["interactions"] <= 12_841
     assert report["rejected"] == 0
     assert report["champion"] in report["rmse"]
     assert set(report["rmse"]) == {"svd", "nmf"}
