@@ -3,19 +3,24 @@
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from recommender_serving.engine.config import (
+    ConfigError,
     EventWeights,
     RatingScale,
+    RecommendationLogSettings,
     StorageSettings,
     StreamingSettings,
+    convert_value,
     read_config,
+    recommendation_log_section,
     require_positive,
     section,
 )
+from recommender_serving.engine.experiment_definition import ExperimentDefinition
 
 
 def _month_start(field: str, value: str) -> dt.datetime:
@@ -334,6 +339,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     features: FeaturesSettings
     evaluation: EvaluationSettings
     promotion: PromotionSettings
+    experiments: dict[str, ExperimentDefinition] = {}
+    recommendation_log: RecommendationLogSettings = RecommendationLogSettings()
     mlflow: MlflowSettings
     dagster: DagsterSettings
 
@@ -368,6 +375,21 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         features=section(config, "features", FeaturesSettings),
         evaluation=section(config, "evaluation", EvaluationSettings),
         promotion=section(config, "promotion", PromotionSettings),
+        experiments=_experiments(config),
+        recommendation_log=recommendation_log_section(config),
         mlflow=section(config, "mlflow", MlflowSettings),
         dagster=section(config, "dagster", DagsterSettings),
     )
+
+
+def _experiments(config: Mapping[str, Any]) -> dict[str, ExperimentDefinition]:
+    """Section `experiments`: name -> definition. Writing one down does not start it."""
+    definitions = {}
+    for name, fields in (config.get("experiments") or {}).items():
+        path = f"experiments.{name}"
+        if not isinstance(fields, dict):
+            raise ConfigError(f"{path}: expected a mapping, got {fields!r}")
+        if "name" in fields:
+            raise ConfigError(f"{path}.name: unknown key, {name!r} is the experiment's name")
+        definitions[str(name)] = convert_value({**fields, "name": str(name)}, path, ExperimentDefinition)
+    return definitions

@@ -12,9 +12,11 @@ from recommender_serving.engine.config import (
     ApiSettings,
     ConfigError,
     RatingScale,
+    RecommendationLogSettings,
     StorageSettings,
     StreamingSettings,
     read_config,
+    recommendation_log_section,
     require_positive,
     section,
 )
@@ -88,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     ratings: RatingScale = RatingScale()
     streaming: StreamingSettings = StreamingSettings()
+    recommendation_log: RecommendationLogSettings = RecommendationLogSettings()
     api: ApiSettings = ApiSettings()
     champion: ChampionSettings = ChampionSettings()
     access: AccessSettings = AccessSettings()
@@ -110,6 +113,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         storage=section(config, "storage", StorageSettings),
         ratings=section(config, "ratings", RatingScale),
         streaming=section(config, "streaming", StreamingSettings),
+        recommendation_log=recommendation_log_section(config),
         api=section(config, "api", ApiSettings),
         champion=section(config, "champion", ChampionSettings),
         access=_with_keys_of_file(section(config, "access", AccessSettings)),

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -21,6 +21,7 @@ SECTIONS: frozenset[str] = frozenset(
         "dagster",
         "evaluation",
         "events",
+        "experiments",
         "features",
         "history",
         "ingestion",
@@ -29,6 +30,7 @@ SECTIONS: frozenset[str] = frozenset(
         "models",
         "promotion",
         "ratings",
+        "recommendation_log",
         "spark",
         "storage",
         "streaming",
@@ -40,7 +42,8 @@ OVERRIDE_PREFIX = "RECOMMENDER__"
 
 _AT_PATH = re.compile(r"^(?P<problem>.*?) - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_SOME_ENTRY = "..."  # what msgspec writes instead of the key of a mapping
 
 
 class ConfigError(ValueError):
@@ -55,6 +58,11 @@ def require_positive(struct: msgspec.Struct, *fields: str) -> None:
             raise ValueError(f"{field} must be greater than 0, got {value}")
         if value == math.inf:
             raise ValueError(f"{field} must be finite, got {value}")
+
+
+def _require_topic_name(topic: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic) or topic in {".", ".."}:
+        raise ValueError(f"topic must be 1-249 characters of A-Z a-z 0-9 . _ -, got {topic!r}")
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,8 +120,7 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         servers = self.kafka_bootstrap_servers
         if not all(re.fullmatch(r"\S+:\d{1,5}", server) for server in servers.split(",")):
             raise ValueError(f"kafka_bootstrap_servers must be host:port[,...], got {servers!r}")
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", self.topic) or self.topic in {".", ".."}:
-            raise ValueError(f"topic must be 1-249 characters of A-Z a-z 0-9 . _ -, got {self.topic!r}")
+        _require_topic_name(self.topic)
         if not re.fullmatch(r"[1-9]\d* (millisecond|second|minute|hour)s?", self.batch_interval):
             raise ValueError(f"batch_interval must be like '10 seconds', got {self.batch_interval!r}")
         require_positive(self, "partitions", "max_records_per_batch")
@@ -130,6 +137,31 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
         }
+
+
+class RecommendationLogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `recommendation_log`: which served lists go to Kafka, and from there to the table of that name.
+
+    Attributes:
+        topic: Kafka topic of served lists.
+        partitions: when `recommender init-tables` creates the topic.
+        share: Share of the users whose lists outside experiments are logged, the same users on every replica and every
+            day; lists of experiments are always logged.
+        queue_records: Lists that a replica holds while Kafka does not take them; beyond that they are dropped.
+        ingest_interval_seconds: Least time between two Dagster runs that bring the log into its table.
+    """
+
+    topic: str = "recommendation_log"
+    partitions: int = 2
+    share: float = 0.1
+    queue_records: int = 20_000
+    ingest_interval_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        _require_topic_name(self.topic)
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must lie in 0..1, got {self.share}")
+        require_positive(self, "partitions", "queue_records", "ingest_interval_seconds")
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,10 +233,36 @@ def section(config: Mapping[str, Any], path: str, type_: type[T]) -> T:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else value
         value = {} if value is None else value
+    return convert_value(value, path, type_)
+
+
+def convert_value(value: Any, path: str, type_: type[T]) -> T:
+    """Convert a part of the configuration, strictly.
+
+    Args:
+        value: what YAML gave.
+        path: where it stands, for messages.
+        type_: what it has to be.
+
+    Raises:
+        ConfigError: as for `section`.
+    """
     try:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(path, value, type_, str(error))) from error
+
+
+def recommendation_log_section(config: Mapping[str, Any]) -> RecommendationLogSettings:
+    """Section `recommendation_log`.
+
+    Raises:
+        ConfigError: also if its topic is that of the events.
+    """
+    log = section(config, "recommendation_log", RecommendationLogSettings)
+    if log.topic == section(config, "streaming", StreamingSettings).topic:
+        raise ConfigError(f"recommendation_log.topic: expected another topic than streaming.topic, got {log.topic!r}")
+    return log
 
 
 def _override(config: dict[str, Any], name: str, value: str) -> None:
@@ -238,8 +296,12 @@ def _explain(path: str, value: Any, type_: Any, message: str) -> str:
     problem = found["problem"] if found else message
     inner = found["path"] if found else ""
     for name, index in _STEP.findall(inner):
-        value = value[int(index)] if index else value.get(name, value) if isinstance(value, dict) else value
-        type_ = next((field.type for field in _fields(type_) if field.encode_name == name), None)
+        if index == _SOME_ENTRY:
+            key = _refused_key(value, _element_type(type_))
+            value, inner = value[key], inner.replace(f"[{_SOME_ENTRY}]", f".{key}", 1)
+        else:
+            value = value[int(index)] if index else value.get(name, value) if isinstance(value, dict) else value
+        type_ = next((field.type for field in _fields(type_) if field.encode_name == name), _element_type(type_))
     if unknown := _UNKNOWN_FIELD.match(problem):
         known = ", ".join(field.encode_name for field in _fields(type_))
         return f"{path}{inner}.{unknown['field']}: unknown key, expected one of {known}"
@@ -247,6 +309,22 @@ def _explain(path: str, value: Any, type_: Any, message: str) -> str:
         return f"{path}{inner}: {problem}"
     expected = problem.replace("`", "").partition(", got")[0].removeprefix("Expected ")
     return f"{path}{inner}: expected {expected}, got {_shown(value)}"
+
+
+def _refused_key(values: Mapping[str, Any], type_: Any) -> str:
+    """The first key whose value does not convert."""
+    for key, value in values.items():
+        try:
+            msgspec.convert(value, type_)
+        except msgspec.ValidationError:
+            return key
+    raise AssertionError("every value converts")
+
+
+def _element_type(type_: Any) -> Any:
+    """Type of the elements of a list or tuple, or of the values of a mapping."""
+    arguments = get_args(type_)
+    return arguments[-1 if get_origin(type_) is dict else 0] if arguments else None
 
 
 def _fields(type_: Any) -> tuple[msgspec.structs.FieldInfo, ...]:

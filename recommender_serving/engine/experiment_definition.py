@@ -20,20 +20,23 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         algorithm: the deployed model of this algorithm answers.
         version: exactly this model version answers; it has to be deployed. Left out: whatever is deployed.
-        popularity_discount: how far popular items are moved down, 0 for not at all.
+        popularity_discount: how far popular items are moved down, 0 (not at all) to 1.
+        diversity: how much an item loses by resembling one that is listed before it, 0 (nothing) to 1.
         weight: share of the experiment's users, in proportion to the other variants.
     """
 
     algorithm: Literal["svd", "nmf"]
     version: str | None = None
     popularity_discount: float = 0.0
+    diversity: float = 0.0
     weight: float = 1.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise ValueError(f"weight must be a finite number greater than 0, got {self.weight}")
-        if not (math.isfinite(self.popularity_discount) and self.popularity_discount >= 0):
-            raise ValueError(f"popularity_discount must be finite and not negative, got {self.popularity_discount}")
+        for field in ("popularity_discount", "diversity"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field} must lie in 0..1, got {getattr(self, field)}")
 
 
 class ExclusionSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -41,6 +41,25 @@ def test_an_environment_variable_overrides_a_key() -> None:
         ("RECOMMENDER__HISTORY__LAST_MONTH", '"1990-01"', "is later than last_month"),
         ("RECOMMENDER__DAGSTER__SENSOR_INTERVAL_SECONDS", "0", "sensor_interval_seconds must be greater than 0"),
         ("RECOMMENDER__NOTHING__KEY", "1", "nothing"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__SHARE", "1.5", r"share must lie in 0\.\.1, got 1\.5"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__SHARE", ".nan", r"share must lie in 0\.\.1"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__TOPIC", "a b", "recommendation_log: topic must be 1-249 characters"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__TOPIC", "user_interactions", "another topic than streaming.topic"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__QUEUE_RECORDS", "0", "queue_records must be greater than 0"),
+        ("RECOMMENDER__EXPERIMENTS__NEW_ALGORITHM_TEST__METRIC", "clicks", "experiments.new_algorithm_test.metric"),
+        ("RECOMMENDER__EXPERIMENTS__NEW_ALGORITHM_TEST__NAME", "x", "name: unknown key, 'new_algorithm_test' is the"),
+        ("RECOMMENDER__EXPERIMENTS__OTHER", "{}", "experiments.other: Object missing required field `variants`"),
+        ("RECOMMENDER__EXPERIMENTS__OTHER", "5", "experiments.other: expected a mapping, got 5"),
+        (
+            "RECOMMENDER__EXPERIMENTS__NEW_ALGORITHM_TEST__VARIANTS__CONTROL__WEIGHT",
+            "much",
+            r"new_algorithm_test\.variants\.control\.weight: expected float, got str 'much'",
+        ),
+        (
+            "RECOMMENDER__EXPERIMENTS__NEW_ALGORITHM_TEST__VARIANTS__TREATMENT__WEIGHTS",
+            "2",
+            r"new_algorithm_test\.variants\.treatment\.weights: unknown key, expected one of algorithm, version",
+        ),
     ],
 )
 def test_a_bad_value_is_refused_with_its_key_and_the_rule(variable: str, value: str, message: str) -> None:
@@ -63,3 +82,19 @@ def test_mlflow_keeps_its_store_below_the_storage_root_unless_told_otherwise(tmp
     assert here.mlflow_tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     elsewhere = load_settings(CONFIG, {"RECOMMENDER__MLFLOW__TRACKING_URI": "http://tracking:5000"})
     assert elsewhere.mlflow_tracking_uri == "http://tracking:5000"
+
+
+def test_a_team_writes_experiments_into_the_configuration() -> None:
+    traffic = {"RECOMMENDER__EXPERIMENTS__NEW_ALGORITHM_TEST__TRAFFIC_SHARE": "0.25"}
+    definition = load_settings(CONFIG, traffic).experiments["new_algorithm_test"]
+    assert (definition.name, definition.traffic_share) == ("new_algorithm_test", 0.25)
+    assert {arm: variant.algorithm for arm, variant in definition.variants.items()} == {
+        "control": "svd",
+        "treatment": "nmf",
+    }
+
+
+def test_without_experiments_there_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("experiments:\n", encoding="utf-8")
+    assert load_settings(path, {}).experiments == {}

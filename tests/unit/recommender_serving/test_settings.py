@@ -49,6 +49,8 @@ def test_environment_overrides_every_section_that_the_service_reads(tmp_path: Pa
         ("RECOMMENDER__ACCESS__KEYS", "[{name: shop, scopes: [read]}]", r"access.keys\[0\]"),
         ("RECOMMENDER__ACCESS__KEYS_FILE", "/nowhere/keys.yaml", "access.keys_file: /nowhere/keys.yaml"),
         ("RECOMMENDER__LOGGING__LEVEL", "loud", "logging.level"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__SHARE", "-0.1", r"share must lie in 0\.\.1"),
+        ("RECOMMENDER__RECOMMENDATION_LOG__TOPIC", "user_interactions", "another topic than streaming.topic"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_path(variable: str, value: str, message: str) -> None:

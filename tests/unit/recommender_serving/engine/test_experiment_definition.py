@@ -55,8 +55,11 @@ def test_a_slice_is_part_of_its_group(start: float, end: float) -> None:
 def test_weights_and_limits_are_checked() -> None:
     with pytest.raises(ValueError, match="weight"):
         Variant(algorithm="svd", weight=0)
-    with pytest.raises(ValueError, match="popularity_discount"):
-        Variant(algorithm="svd", popularity_discount=-1)
+    for outside in (-1.0, 1.1, math.nan):
+        with pytest.raises(ValueError, match="popularity_discount"):
+            Variant(algorithm="svd", popularity_discount=outside)
+        with pytest.raises(ValueError, match="diversity"):
+            Variant(algorithm="svd", diversity=outside)
     with pytest.raises(ValueError, match="largest_drop"):
         Guardrail(metric="ctr", largest_drop=-1)
 
