@@ -147,8 +147,8 @@ def stream() -> None:
 
 @main.command()
 def train() -> None:
-    """Train, evaluate and promote now: one Dagster run of training_job in this process."""
-    _become(Path(sys.executable).with_name("dg"), "launch", "--job", "training_job")
+    """Train, evaluate and promote now: one Dagster run of train_job in this process."""
+    _become(Path(sys.executable).with_name("dg"), "launch", "--job", "train_job")
 
 
 @main.command()

@@ -8,8 +8,12 @@ import msgspec
 import pyarrow as pa
 
 from recommender_assets.automation.backoff import Attempts
+from recommender_assets.automation.imported_history import ImportedHistory
 from recommender_assets.automation.ledger_news import SeenLedger, ledger_news
 from recommender_assets.settings import TrainingSettings
+
+IMPORT_SETTLES_SECONDS = 60.0
+"""How long an import must be over before it is trained on: further months or the first events may follow at once."""
 
 
 class LatestDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,23 +102,30 @@ def accepted_since(ledger: pa.Table, topic_id: str, next_offsets: Mapping[str, i
 
 
 def decide_retraining(
-    cursor: RetrainingCursor, latest: LatestDecision | None, rules: TrainingSettings, now: float
+    cursor: RetrainingCursor,
+    latest: LatestDecision | None,
+    rules: TrainingSettings,
+    now: float,
+    history: ImportedHistory | None = None,
 ) -> Retraining:
     """Decide whether to train now.
 
-    Without any decision yet, as after a failed first run, one interaction is enough. Training that fails leaves the
+    Without any decision yet, as after a failed first run, one interaction is enough, and so is an imported history
+    once the import is over. Training that fails leaves the
     decision where it is: the pauses grow, and after `retrain_attempts` requests it waits for a person, whose run of
-    `training_job` makes a decision. A burst of events is one run, since all of them lie before its decision's position.
+    `train_job` makes a decision. A burst of events is one run, since all of them lie before its decision's position.
 
     Args:
         cursor: brought up to date by `follow_ledger`.
         latest: the latest promotion decision, None if there never was one.
         rules: section `training` of the configuration.
         now: seconds since the epoch.
+        history: what was imported, None if nothing was.
     """
-    reason = _rule_that_holds(cursor.accepted, latest, rules, now)
+    reason = _rule_that_holds(cursor.accepted, latest, rules, now) or _first_training(latest, history, now)
     if reason is None:
-        return Retraining(cursor=cursor, skip=_progress(cursor.accepted, latest, rules, now))
+        skip = _settling(latest, history, now) or _progress(cursor.accepted, latest, rules, now)
+        return Retraining(cursor=cursor, skip=skip)
     mark = cursor.decided_at or "no decision yet"
     attempts = cursor.attempts
     if attempts.mark == mark and attempts.count >= rules.retrain_attempts:
@@ -141,6 +152,19 @@ def _rule_that_holds(accepted: int, latest: LatestDecision | None, rules: Traini
     if rules.retrain_after_seconds and age >= rules.retrain_after_seconds:
         return f"the latest decision is {age:.0f} s old, and {accepted} interactions are new"
     return None
+
+
+def _first_training(latest: LatestDecision | None, history: ImportedHistory | None, now: float) -> str | None:
+    if latest is not None or history is None or now - history.committed_at < IMPORT_SETTLES_SECONDS:
+        return None
+    return f"{history.rows} imported interactions and no promotion decision yet"
+
+
+def _settling(latest: LatestDecision | None, history: ImportedHistory | None, now: float) -> str | None:
+    if latest is not None or history is None:
+        return None
+    wait = history.committed_at + IMPORT_SETTLES_SECONDS - now
+    return f"{history.rows} interactions were imported: training in {wait:.0f} s unless more follow"
 
 
 def _progress(accepted: int, latest: LatestDecision | None, rules: TrainingSettings, now: float) -> str:

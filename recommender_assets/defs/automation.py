@@ -1,4 +1,4 @@
-"""What starts runs by itself: the topic's offsets start ingestion, enough new interactions start training."""
+"""What starts runs by itself: offsets start ingestion, new interactions training, and conditions what follows."""
 
 import time
 
@@ -7,9 +7,10 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from recommender_assets.automation import ingestion_trigger, retraining_trigger
+from recommender_assets.automation.imported_history import imported_history
 from recommender_assets.automation.ingestion_trigger import IngestionCursor, Writer, decide_ingestion
 from recommender_assets.automation.retraining_trigger import LatestDecision, decide_retraining
-from recommender_assets.defs.jobs import INGESTS, TRAINS, ingestion_job, recommendation_job, training_job
+from recommender_assets.defs.jobs import INGESTS, TRAINS, ingest_job, recommendation_job, train_job
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import BrokerUnreachableError, TopicMissingError, topic_state
 from recommender_assets.ingestion.writer_lease import lease_holder
@@ -18,6 +19,7 @@ from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
 
 INTERVAL_SECONDS = load_settings().dagster.sensor_interval_seconds
+FOLLOWERS_INTERVAL_SECONDS = 30  # none of them is waited for; a first import gets its champion undisturbed
 REASON_TAG = "recommender/reason"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -29,7 +31,7 @@ UNFINISHED = [
 
 
 @dg.sensor(
-    jobs=[ingestion_job, recommendation_job],
+    jobs=[ingest_job, recommendation_job],
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -63,7 +65,7 @@ def kafka_offset_sensor(
     )
     if ingestion.skip is not None:
         return dg.SensorResult(skip_reason=ingestion.skip, cursor=_encoded(ingestion.cursor))
-    job = ingestion_job if read_pointer(settings.root) else recommendation_job
+    job = ingest_job if read_pointer(settings.root) else recommendation_job
     seen = dg.AssetMaterialization(
         "user_interactions",
         metadata={"topic_id": topic_id, "end_offsets": ingestion.cursor.end_offsets, "pending": ingestion.pending},
@@ -73,7 +75,7 @@ def kafka_offset_sensor(
 
 
 @dg.sensor(
-    job=training_job,
+    job=train_job,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -82,8 +84,9 @@ def retraining_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Start training when a rule `training.retrain_after_*` holds for what was accepted since the latest decision.
 
-    Without any decision yet, as after a failed first run, one interaction is enough. A failed run is repeated after
-    30 s, 60 s and so on; after `training.retrain_attempts` of them it waits for a person.
+    Without any decision yet, as after a failed first run, one interaction is enough, or an imported history a minute
+    after the import. A failed run is repeated after 30 s, 60 s and so on; after `training.retrain_attempts` of them it
+    waits for a person.
     """
     if run := _unfinished(context.instance, TRAINS):
         return dg.SkipReason(f"run {run} is training")
@@ -91,12 +94,30 @@ def retraining_sensor(
     latest = _latest_decision(settings)
     cursor = retraining_trigger.read_cursor(context.cursor)
     cursor = retraining_trigger.follow_ledger(settings.root, settings.streaming.topic, latest, cursor)
-    retraining = decide_retraining(cursor, latest, settings.training, time.time())
+    history = None if latest else imported_history(settings.root)
+    retraining = decide_retraining(cursor, latest, settings.training, time.time(), history)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags={REASON_TAG: retraining.reason})] if retraining.skip is None else [],
         skip_reason=retraining.skip,
         cursor=_encoded(retraining.cursor),
     )
+
+
+followers_sensor = dg.AutomationConditionSensorDefinition(
+    "followers_sensor",
+    target=dg.AssetSelection.assets("user_profiles", "item_profiles", "reduced_features"),
+    description="Brings profiles and features up to date with data that were written outside a run that does so.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=FOLLOWERS_INTERVAL_SECONDS,
+)
+judgement_sensor = dg.AutomationConditionSensorDefinition(
+    "judgement_sensor",
+    target=dg.AssetSelection.assets("evaluation_report", "champion"),
+    description="Evaluates a model that was trained by hand, and decides whether it becomes the champion.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=FOLLOWERS_INTERVAL_SECONDS,
+    run_tags=TRAINS,
+)
 
 
 def _unfinished(instance: dg.DagsterInstance, tags: dict[str, str]) -> str | None:

@@ -12,14 +12,14 @@ TRAINING = dg.AssetSelection.assets(
     "user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"
 )
 
-ingestion_job = dg.define_asset_job(
-    "ingestion_job",
+ingest_job = dg.define_asset_job(
+    "ingest_job",
     INGESTION,
     description="Read what is new in the topic and refresh the profiles.",
     tags=INGESTS,
 )
-training_job = dg.define_asset_job(
-    "training_job",
+train_job = dg.define_asset_job(
+    "train_job",
     TRAINING,
     description="Train both models on everything up to the ledger's position, evaluate them, promote the better one.",
     tags=TRAINS,

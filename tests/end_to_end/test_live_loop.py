@@ -108,12 +108,12 @@ def test_live_loop(
     assert after["source"] == "folded_in"
 
     next_job, _ = tick(kafka_offset_sensor, settings, instance, cursor)
-    assert next_job == "ingestion_job"
+    assert next_job == "ingest_job"
     materialize("interactions", settings, instance)
     better = with_models(settings, SvdSettings(factors=16), NmfSettings(factors=8))
-    training_job, _ = tick(retraining_sensor, better, instance, None)
-    assert training_job == "training_job"
-    run(training_job, better, instance)
+    train_job, _ = tick(retraining_sensor, better, instance, None)
+    assert train_job == "train_job"
+    run(train_job, better, instance)
     second = read_pointer(settings.root)
     assert second is not None
     assert (second.predecessor, second.version != first.version) == (first.version, True)

@@ -108,7 +108,7 @@ def test_training_on_nothing_fails_clearly_and_mlflow_shows_it(
     from recommender_assets.promotion.registry import Registry
 
     create_tables(settings.root)
-    result = execute("training_job", settings, instance)
+    result = execute("train_job", settings, instance)
     failure = result.failure_data_for_node("user_item_matrix")
     assert failure is not None
     assert "import a history or ingest events first" in failure.error.to_string()  # type: ignore[union-attr]

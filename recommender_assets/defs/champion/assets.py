@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from recommender_assets.defs.conditions import FOLLOWS_AN_EVALUATION
 from recommender_assets.defs.evaluation.assets import evaluation_report
 from recommender_assets.defs.features.assets import TRAINING_POOL
 from recommender_assets.defs.resources import end_mlflow_run
@@ -13,6 +14,7 @@ from recommender_assets.settings import Settings
 @dg.asset(
     deps=[evaluation_report],
     group_name="champion",
+    automation_condition=FOLLOWS_AN_EVALUATION,
     kinds={"python", "mlflow"},
     pool=TRAINING_POOL,
     hooks={end_mlflow_run},

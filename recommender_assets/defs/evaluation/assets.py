@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from recommender_assets.defs.conditions import FOLLOWS_A_NEW_MODEL
 from recommender_assets.defs.features.assets import TRAINING_POOL, user_item_matrix
 from recommender_assets.defs.models.assets import nmf_model, svd_model
 from recommender_assets.defs.resources import end_mlflow_run
@@ -11,6 +12,7 @@ from recommender_assets.settings import Settings
 @dg.asset(
     deps=[user_item_matrix, svd_model, nmf_model],
     group_name="evaluation",
+    automation_condition=FOLLOWS_A_NEW_MODEL,
     kinds={"python", "numpy", "mlflow"},
     pool=TRAINING_POOL,
     hooks={end_mlflow_run},

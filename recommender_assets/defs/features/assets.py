@@ -3,6 +3,7 @@
 import dagster as dg
 from msgspec import to_builtins
 
+from recommender_assets.defs.conditions import FOLLOWS_ITS_DATA
 from recommender_assets.defs.interactions.assets import interaction_history, interactions, items
 from recommender_assets.settings import Settings
 
@@ -41,6 +42,7 @@ def user_item_matrix(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
     deps=[user_item_matrix],
     group_name="features",
     kinds={"python", "scikitlearn", "pandas"},
+    automation_condition=FOLLOWS_ITS_DATA,
     pool=TRAINING_POOL,
     code_version="1",
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
+from recommender_assets.defs.conditions import FOLLOWS_ITS_DATA
 from recommender_assets.defs.interactions.partitions import history_months
 from recommender_assets.defs.table_metadata import table_metadata
 from recommender_assets.ingestion.tables import ProfileTableName
@@ -12,6 +13,7 @@ from recommender_assets.presentation.table_facts import row_count
 from recommender_assets.settings import Settings
 
 SPARK_POOL = "spark"
+PROFILES_POOL = "profiles"
 DELTA = {"spark", "deltalake"}
 AFTER_THE_CHAMPION = {"dagster/priority": "-1"}  # nothing in a run waits for the profiles
 
@@ -110,6 +112,7 @@ def profile_spec(name: ProfileTableName, description: str, sources: list[dg.Asse
         kinds={"deltalake", "numpy"},
         code_version="2",
         metadata=table_metadata(name),
+        automation_condition=FOLLOWS_ITS_DATA,
     )
 
 
@@ -127,6 +130,7 @@ def profile_spec(name: ProfileTableName, description: str, sources: list[dg.Asse
         ),
     ],
     op_tags=AFTER_THE_CHAMPION,
+    pool=PROFILES_POOL,
 )
 def profiles(settings: dg.ResourceParam[Settings]) -> Iterator[dg.MaterializeResult[None]]:
     """Both profile tables, brought up to date with the events that are new, changed, removed or forgotten since."""

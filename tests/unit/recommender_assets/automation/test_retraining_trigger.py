@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_assets.automation.backoff import Attempts
+from recommender_assets.automation.imported_history import ImportedHistory
 from recommender_assets.automation.retraining_trigger import (
     LatestDecision,
     RetrainingCursor,
@@ -172,3 +173,33 @@ def counting(reads: list[int]) -> object:
         return rows
 
     return read
+
+
+@pytest.mark.parametrize(("age", "wanted"), [(0.0, False), (59.9, False), (60.0, True), (86_400.0, True)])
+def test_a_history_without_events_is_trained_on_when_its_import_is_over(age: float, *, wanted: bool) -> None:
+    history = ImportedHistory(rows=500, committed_at=1_000.0)
+    found = decide_retraining(RetrainingCursor(), None, RULES, 1_000.0 + age, history)
+    if wanted:
+        assert (found.skip, found.reason) == (None, "500 imported interactions and no promotion decision yet")
+    else:
+        assert found.skip == f"500 interactions were imported: training in {60 - age:.0f} s unless more follow"
+
+
+def test_the_first_event_does_not_wait_for_the_end_of_an_import() -> None:
+    history = ImportedHistory(rows=500, committed_at=1_000.0)
+    found = decide_retraining(RetrainingCursor(accepted=1), None, RULES, 1_001.0, history)
+    assert found.reason == "1 interactions and no promotion decision yet"
+
+
+def test_training_on_a_history_that_keeps_failing_waits_for_a_person() -> None:
+    history, cursor, requests, now = ImportedHistory(rows=500, committed_at=0.0), RetrainingCursor(), 0, 100.0
+    for _ in range(20):
+        found = decide_retraining(cursor, None, RULES, now, history)
+        cursor, requests, now = found.cursor, requests + (found.skip is None), now + 3_600
+    assert requests == RULES.retrain_attempts
+    assert "waits for a person" in (found.skip or "")
+
+
+def test_after_a_decision_an_import_alone_starts_nothing() -> None:
+    history = ImportedHistory(rows=10**6, committed_at=0.0)
+    assert decide_retraining(counted(0), DECIDED, RULES, DECIDED_AT, history).skip == "no new interactions"

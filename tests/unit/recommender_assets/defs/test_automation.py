@@ -8,9 +8,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
+from recommender_assets.automation.imported_history import ImportedHistory
 from recommender_assets.defs import automation
 from recommender_assets.defs.automation import kafka_offset_sensor, retraining_sensor
-from recommender_assets.defs.jobs import ingestion_job, recommendation_job, training_job
+from recommender_assets.defs.jobs import ingest_job, recommendation_job, train_job
 from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables
@@ -102,7 +103,7 @@ def test_with_a_champion_new_events_are_only_ingested(
     champion(settings)
     ledger(settings, next_offset=4, accepted=4)
     result = tick(kafka_offset_sensor, settings, instance)
-    assert [request.job_name for request in result.run_requests] == ["ingestion_job"]
+    assert [request.job_name for request in result.run_requests] == ["ingest_job"]
 
 
 def test_nothing_new_is_skipped(
@@ -114,7 +115,7 @@ def test_nothing_new_is_skipped(
     assert result.skip_message == "nothing after the ledger's position"
 
 
-@pytest.mark.parametrize("job", [ingestion_job, recommendation_job], ids=lambda job: str(job.name))
+@pytest.mark.parametrize("job", [ingest_job, recommendation_job], ids=lambda job: str(job.name))
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
 def test_no_second_run_while_one_is_ingesting(
     settings: Settings,
@@ -199,7 +200,7 @@ def test_while_another_process_streams_a_run_reports_what_it_ingested(
     ledger(settings, next_offset=4, accepted=4)
     with WriterLease(settings.root, "stream"):
         first = tick(kafka_offset_sensor, settings, instance)
-        assert [request.job_name for request in first.run_requests] == ["ingestion_job"]
+        assert [request.job_name for request in first.run_requests] == ["ingest_job"]
         assert first.run_requests[0].tags["recommender/reason"].startswith("report of what stream (")
         instance.report_runless_asset_event(dg.AssetMaterialization("interactions"))
         reported = tick(kafka_offset_sensor, settings, instance, first.cursor)
@@ -237,7 +238,7 @@ def test_a_burst_of_events_is_one_run(
     decided(settings, next_offset=4)
     cursors: dict[str, str | None] = {}
     requests = {"kafka_offset_sensor": 0, "retraining_sensor": 0}
-    jobs = {"kafka_offset_sensor": ingestion_job, "retraining_sensor": training_job}
+    jobs = {"kafka_offset_sensor": ingest_job, "retraining_sensor": train_job}
     for end in range(2_000, 12_000, 1_000):
         broker[0] = Watermarks(0, end)
         append_rows(settings.root, TOPIC, "topic-1", [LedgerRow(0, end - 1_000, end - 1, accepted=999)])
@@ -269,6 +270,18 @@ def test_nothing_ingested_is_nothing_to_train_on(settings: Settings, instance: d
 def test_ingested_events_without_any_decision_are_trained_on(settings: Settings, instance: dg.DagsterInstance) -> None:
     ledger(settings, next_offset=10, accepted=7)
     assert len(tick(retraining_sensor, settings, instance).run_requests) == 1
+
+
+def test_an_imported_history_alone_gets_its_champion(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = ImportedHistory(rows=5, committed_at=1.0)
+    monkeypatch.setattr(automation, "imported_history", lambda root: history if root == settings.root else None)
+    result = tick(retraining_sensor, settings, instance)
+    reasons = [request.tags["recommender/reason"] for request in result.run_requests]
+    assert reasons == ["5 imported interactions and no promotion decision yet"]
+    decided(settings, next_offset=0)
+    assert not tick(retraining_sensor, settings, instance, result.cursor).run_requests
 
 
 def test_no_second_run_while_one_is_training(settings: Settings, instance: dg.DagsterInstance) -> None:
@@ -366,10 +379,10 @@ def test_a_run_that_is_over_holds_up_nothing(
 def test_ingestion_and_training_do_not_wait_for_each_other(settings: Settings, broker: dict[int, Watermarks]) -> None:
     ledger(settings, next_offset=4, accepted=4)
     with dg.DagsterInstance.ephemeral() as trains:
-        unfinished_run(trains, training_job, dg.DagsterRunStatus.STARTED)
+        unfinished_run(trains, train_job, dg.DagsterRunStatus.STARTED)
         assert len(tick(kafka_offset_sensor, settings, trains).run_requests) == 1
     with dg.DagsterInstance.ephemeral() as ingests:
-        unfinished_run(ingests, ingestion_job, dg.DagsterRunStatus.STARTED)
+        unfinished_run(ingests, ingest_job, dg.DagsterRunStatus.STARTED)
         assert len(tick(retraining_sensor, settings, ingests).run_requests) == 1
 
 
@@ -393,5 +406,5 @@ def test_a_cursor_of_another_version_is_no_reason_to_stop(
 def test_sensors_look_as_often_as_configured(settings: Settings) -> None:
     for sensor in (kafka_offset_sensor, retraining_sensor):
         assert sensor.minimum_interval_seconds == settings.dagster.sensor_interval_seconds
-    assert {target.job_name for target in kafka_offset_sensor.targets} == {"ingestion_job", "recommendation_job"}
-    assert [target.job_name for target in retraining_sensor.targets] == ["training_job"]
+    assert {target.job_name for target in kafka_offset_sensor.targets} == {"ingest_job", "recommendation_job"}
+    assert [target.job_name for target in retraining_sensor.targets] == ["train_job"]

@@ -37,6 +37,7 @@ CHECKS = {
 }
 INGESTION = {"interactions", "user_profiles", "item_profiles"}
 TRAINING = {"user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"}
+SENSORS = {"kafka_offset_sensor", "retraining_sensor", "followers_sensor", "judgement_sensor"}
 TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles"}
 
 
@@ -80,8 +81,8 @@ def test_checks_block_what_is_downstream(definitions: dg.Definitions) -> None:
 @pytest.mark.parametrize(
     ("job", "assets", "tags"),
     [
-        ("ingestion_job", INGESTION, {"recommender/ingests": "true"}),
-        ("training_job", TRAINING, {"recommender/trains": "true"}),
+        ("ingest_job", INGESTION, {"recommender/ingests": "true"}),
+        ("train_job", TRAINING, {"recommender/trains": "true"}),
         ("recommendation_job", INGESTION | TRAINING, {"recommender/ingests": "true", "recommender/trains": "true"}),
     ],
 )
@@ -95,7 +96,7 @@ def test_jobs(definitions: dg.Definitions, job: str, assets: set[str], tags: dic
 def test_sensors_run_by_default(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert set(sensors) == {"kafka_offset_sensor", "retraining_sensor"}
+    assert set(sensors) == SENSORS
     for sensor in sensors.values():
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
@@ -109,6 +110,7 @@ def test_pools_keep_spark_and_training_apart(definitions: dg.Definitions) -> Non
     }
     assert {name for name, pool in pools.items() if pool == "spark"} == {"interactions", "interaction_history"}
     assert {name for name, pool in pools.items() if pool == "training"} == TRAINING
+    assert {name for name, pool in pools.items() if pool == "profiles"} == {"user_profiles", "item_profiles"}
 
 
 def test_months_include_the_first_and_the_last() -> None:

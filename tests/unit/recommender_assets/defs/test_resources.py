@@ -29,9 +29,7 @@ def test_every_asset_that_logs_to_mlflow_closes_its_run(executable: dict[str, dg
     assert hooked == labelled == LOGS_TO_MLFLOW
 
 
-@pytest.mark.parametrize(
-    ("job", "hooked"), [("ingestion_job", False), ("training_job", True), ("recommendation_job", True)]
-)
+@pytest.mark.parametrize(("job", "hooked"), [("ingest_job", False), ("train_job", True), ("recommendation_job", True)])
 def test_jobs_that_train_close_the_run(job: str, *, hooked: bool) -> None:
     assert (end_mlflow_run in defs().resolve_job_def(job).hook_defs) is hooked
 

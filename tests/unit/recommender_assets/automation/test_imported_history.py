@@ -1,0 +1,30 @@
+import time
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from recommender_assets.automation.imported_history import imported_history
+from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+
+
+def rows(count: int) -> pa.Table:
+    schema = SCHEMAS["interaction_history"]
+    return pa.table({field.name: pa.nulls(count, field.type) for field in schema}, schema=schema)
+
+
+def test_nothing_was_imported(tmp_path: Path) -> None:
+    assert imported_history(tmp_path) is None
+    create_tables(tmp_path)
+    assert imported_history(tmp_path) is None
+
+
+def test_rows_and_time_of_the_latest_import(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    before = time.time()
+    for count in (3, 4):
+        write_deltalake(table_path(tmp_path, "interaction_history"), rows(count), mode="append")
+    found = imported_history(tmp_path)
+    assert found is not None
+    assert found.rows == 7
+    assert before - 0.01 <= found.committed_at <= time.time() + 0.01
