@@ -57,7 +57,7 @@ class ClickModel:
 
 @dataclass(frozen=True)
 class Visitor:
-    """A simulated visitor: an independent draw of a real user's ratings, half told to the service, half kept.
+    """A simulated visitor: an independent draw of a real user's preferences.
 
     Attributes:
         told: item -> rating, what the service learns before the first list.
@@ -68,15 +68,25 @@ class Visitor:
     kept: dict[str, float]
 
 
-def draw_visitor(ratings: Mapping[str, float], generator: np.random.Generator, most_told: int = 20) -> Visitor:
-    """Split a real user's ratings at random: half of them, at most `most_told`, are told and all others kept.
+def draw_visitor(
+    known: Mapping[str, float], held_out: Mapping[str, float], generator: np.random.Generator, most_told: int = 20
+) -> Visitor:
+    """A visitor that tells a random part of what a real user rated, and clicks by what no model has learned from.
+
+    Args:
+        known: item -> rating, the user's ratings that models may have been trained on.
+        held_out: item -> rating, the user's ratings outside every training.
+        generator: draws which of the known ones are told.
+        most_told: how many at most.
 
     Raises:
-        ValueError: fewer than two ratings.
+        ValueError: no known rating, or none held out.
     """
-    if len(ratings) < 2:
-        raise ValueError(f"a visitor needs a user with at least 2 ratings, got {len(ratings)}")
-    items = sorted(ratings)
-    shuffled = [items[place] for place in generator.permutation(len(items))]
-    cut = min(len(items) // 2, most_told)
-    return Visitor({item: ratings[item] for item in shuffled[:cut]}, {item: ratings[item] for item in shuffled[cut:]})
+    if not known or not held_out:
+        raise ValueError(
+            "a visitor needs a user with ratings of both kinds, "
+            f"got {len(known)} that models know and {len(held_out)} held out"
+        )
+    items = sorted(known)
+    told = generator.choice(len(items), min(len(items), most_told), replace=False)
+    return Visitor({items[place]: known[items[place]] for place in told.tolist()}, dict(held_out))

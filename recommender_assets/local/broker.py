@@ -152,29 +152,32 @@ class LocalBroker:
         return [java_command() or "java", *_JVM_OPTIONS, log4j, "-cp", self._class_path, *arguments]
 
     def _wait_until_ready(self, deadline: float) -> None:
-        while not self._answers():
+        while not broker_answers(self.bootstrap_servers):
             if self._process is None or self._process.poll() is not None:
                 raise BrokerError(f"the Kafka broker ended while starting; {self._log_tail()}")
             if time.monotonic() > deadline:
                 raise BrokerError(f"the Kafka broker does not answer on {self.bootstrap_servers}; {self._log_tail()}")
             time.sleep(0.1)
 
-    def _answers(self) -> bool:
-        # librdkafka logs each refused connection, so it is asked only once the port accepts.
-        try:
-            socket.create_connection((HOST, self.port), timeout=1).close()
-        except OSError:
-            return False
-        try:
-            client = admin_client(self.bootstrap_servers)
-            return bool(client.list_topics(timeout=2).brokers)
-        except KafkaException:
-            return False
-
     def _log_tail(self) -> str:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-500:]
         telling = [line for line in lines if " INFO " not in line and not line.startswith("\tat ")][-15:]
         return "\n".join([f"end of {self.log_file}:", *telling])
+
+
+def broker_answers(bootstrap_servers: str) -> bool:
+    """Whether a broker can be talked to at the first of the addresses `host:port[,...]`."""
+    host, _, port = bootstrap_servers.partition(",")[0].rpartition(":")
+    # librdkafka logs each refused connection, so it is asked only once the port accepts.
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    try:
+        client = admin_client(bootstrap_servers)
+        return bool(client.list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
 
 
 def free_port(wanted: int) -> int:

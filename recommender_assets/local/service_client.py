@@ -1,9 +1,15 @@
-"""The demo's view of the recommendation service."""
+"""The view that the demo and simulated visitors have of the recommendation service."""
 
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
+import msgspec
+
+_TRIES = 5
+_PAUSE_SECONDS = 1.0
 
 
 class ServiceError(RuntimeError):
@@ -30,15 +36,33 @@ class ServiceClient:
         except httpx.TransportError:
             return False
 
-    def recommendations(self, user_id: str, count: int = 10) -> dict[str, Any]:
-        """The service's answer for a user.
+    def recommendations(self, user_id: str, count: int = 10, algorithm: str | None = None) -> dict[str, Any]:
+        """The service's answer for a user, of the deployed model of an algorithm if one is named.
 
         Raises:
             ServiceError: if the answer is not 200.
         """
         path = f"/recommendations/user/{quote(user_id, safe='')}"
-        answer = self._http.get(path, params={"num_recommendations": count})
+        asked = {"num_recommendations": count} | ({"algorithm": algorithm} if algorithm else {})
+        answer = self._http.get(path, params=asked)
         if answer.status_code != httpx.codes.OK:
             raise ServiceError(f"expected recommendations for user {user_id}, got {answer.status_code}: {answer.text}")
         body: dict[str, Any] = answer.json()
         return body
+
+    def send_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Store events and wait until they are safe; refused for want of time, they are sent again.
+
+        Raises:
+            ServiceError: the service did not take every one of them.
+        """
+        if not events:
+            return
+        body = msgspec.json.encode(events)
+        for attempt in range(1, _TRIES + 1):
+            answer = self._http.post("/events", content=body, headers={"Content-Type": "application/json"})
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == _TRIES:
+                break
+            time.sleep(_PAUSE_SECONDS)
+        if answer.status_code != httpx.codes.OK or answer.json()["rejected"]:
+            raise ServiceError(f"expected {len(events)} events to be taken, got {answer.status_code}: {answer.text}")

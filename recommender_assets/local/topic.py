@@ -1,6 +1,7 @@
 """The topic of events: created with what the system relies on, and counted."""
 
 import time
+from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
@@ -28,6 +29,17 @@ def create_topic(settings: Settings) -> bool:
         raise
     _wait_until_known(settings)
     return True
+
+
+def delete_topics(bootstrap_servers: str, topics: Iterable[str]) -> None:
+    """Delete topics with all their records; those that do not exist are no error."""
+    client = admin_client(bootstrap_servers)
+    for deleted in client.delete_topics(list(topics), request_timeout=_TIMEOUT_S).values():
+        try:
+            deleted.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
 
 
 def _wait_until_known(settings: Settings) -> None:

@@ -36,24 +36,30 @@ def test_a_list_with_what_visitors_like_at_the_top_is_clicked_more() -> None:
     )
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=4), st.floats(0.5, 5), min_size=2, max_size=60), st.integers(0, 99))
-def test_a_visitor_splits_a_users_ratings(ratings: dict[str, float], seed: int) -> None:
-    visitor = draw_visitor(ratings, np.random.default_rng(seed))
-    assert {**visitor.told, **visitor.kept} == ratings
-    assert not set(visitor.told) & set(visitor.kept)
-    assert 1 <= len(visitor.told) <= 20
-    assert len(visitor.kept) >= len(ratings) // 2
+RATED = st.dictionaries(st.text(min_size=1, max_size=4), st.floats(0.5, 5), min_size=1, max_size=60)
+
+
+@given(RATED, RATED, st.integers(0, 99))
+def test_a_visitor_tells_what_models_know_and_keeps_what_is_held_out(
+    known: dict[str, float], held_out: dict[str, float], seed: int
+) -> None:
+    visitor = draw_visitor(known, held_out, np.random.default_rng(seed), most_told=20)
+    assert visitor.told.items() <= known.items()
+    assert len(visitor.told) == min(20, len(known))
+    assert visitor.kept == held_out
 
 
 def test_two_visitors_of_one_user_differ() -> None:
-    ratings = {str(item): 4.0 for item in range(30)}
+    known = {str(item): 4.0 for item in range(60)}
     generator = np.random.default_rng(0)
-    assert draw_visitor(ratings, generator) != draw_visitor(ratings, generator)
+    assert draw_visitor(known, {"x": 5.0}, generator) != draw_visitor(known, {"x": 5.0}, generator)
 
 
 def test_what_cannot_be_simulated_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 2 ratings"):
-        draw_visitor({"a": 5.0}, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="got 1 that models know and 0 held out"):
+        draw_visitor({"a": 5.0}, {}, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="got 0 that models know and 1 held out"):
+        draw_visitor({}, {"a": 5.0}, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"liked must be a probability, got 1\.5"):
         ClickModel(liked=1.5)
     with pytest.raises(ValueError, match="position_bias"):

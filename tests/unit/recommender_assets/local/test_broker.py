@@ -59,3 +59,12 @@ def test_a_failing_format_is_reported(tmp_path: Path, java: Path) -> None:
 
 def test_stopping_what_never_started_does_nothing(tmp_path: Path) -> None:
     LocalBroker(tmp_path).stop()
+
+
+def test_nobody_answers_where_nothing_listens() -> None:
+    assert not broker.broker_answers(f"{HOST}:{free_port(0)}")
+
+
+def test_what_listens_but_is_no_broker_does_not_answer() -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        assert not broker.broker_answers(f"{HOST}:{listener.getsockname()[1]}")

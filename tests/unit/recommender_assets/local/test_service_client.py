@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from recommender_assets.local import service_client
 from recommender_assets.local.service_client import ServiceClient, ServiceError
 
 
@@ -43,3 +44,41 @@ def test_another_answer_is_an_error_with_user_status_and_text(http_server: Any) 
         pytest.raises(ServiceError, match="user 7, got 503: no champion"),
     ):
         client.recommendations("7")
+
+
+def test_an_algorithm_can_be_asked_for(http_server: Any) -> None:
+    http_server.answers = [(200, {})]
+    with ServiceClient(http_server.address) as client:
+        client.recommendations("7", algorithm="nmf")
+    assert http_server.asked[0][1].endswith("&algorithm=nmf")
+
+
+EVENTS = [{"user_id": "7", "item_id": "1"}, {"user_id": "7", "item_id": "2"}]
+
+
+def test_events_are_sent_as_one_list_and_none_is_no_request(http_server: Any) -> None:
+    http_server.answers = [(200, {"accepted": 2, "rejected": 0})]
+    with ServiceClient(http_server.address) as client:
+        client.send_events([])
+        client.send_events(EVENTS)
+    assert http_server.asked == [("POST", "/events", EVENTS)]
+
+
+def test_events_that_could_not_be_stored_in_time_are_sent_again(
+    http_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_client, "_PAUSE_SECONDS", 0.0)
+    http_server.answers = [(503, "not stored"), (200, {"accepted": 2, "rejected": 0})]
+    with ServiceClient(http_server.address) as client:
+        client.send_events(EVENTS)
+    assert len(http_server.asked) == 2
+
+
+@pytest.mark.parametrize(("status", "answer"), [(503, "busy"), (400, "bad"), (200, {"accepted": 1, "rejected": 1})])
+def test_events_that_are_not_all_taken_are_an_error(
+    http_server: Any, monkeypatch: pytest.MonkeyPatch, status: int, answer: Any
+) -> None:
+    monkeypatch.setattr(service_client, "_PAUSE_SECONDS", 0.0)
+    http_server.answers = [(status, answer)]
+    with ServiceClient(http_server.address) as client, pytest.raises(ServiceError, match="expected 2 events"):
+        client.send_events(EVENTS)

@@ -1,0 +1,3 @@
+from tests.unit.recommender_assets.local.conftest import http_server
+
+__all__ = ["http_server"]
