@@ -21,12 +21,13 @@ test: setup ## All tests: unit, integration (real broker, Spark, Delta) and end 
 fault-test: setup ## Kill Spark, broker and Dagster runs and fill the disk at 50 random points; compare after each
 	@$(BIN)/python -m tests.fault.campaign
 
-check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster definitions
+check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster definitions, generated pages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
+	@$(BIN)/python -m docs.metrics_table --check
 
 format: $(STAMPS)/packages ## Format the code and sort the imports
 	@$(BIN)/ruff check --fix-only .

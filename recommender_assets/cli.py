@@ -130,16 +130,19 @@ def stream() -> None:
     """
     from recommender_assets.ingestion.spark_session import start_session
     from recommender_assets.ingestion.stream import stream as run_stream
+    from recommender_assets.monitoring.stream_metrics import StreamMetrics
 
     settings = settings_or_exit()
     stop = threading.Event()
+    batches = StreamMetrics()
+    click.echo(batches.serve(settings.monitoring), err=True)
     click.echo(f"starting Spark ({settings.spark.master})", err=True)
     spark = start_session(settings, **settings.spark.stream_conf)
     for number in (signal.SIGINT, signal.SIGTERM):  # after the start of Spark, which sets a handler of its own
         signal.signal(number, lambda *_: stop.set())
     click.echo(f"streaming topic {settings.streaming.topic} every {settings.streaming.batch_interval}", err=True)
     try:
-        run_stream(spark, settings, stop, lambda line: click.echo(f"{dt.datetime.now().astimezone():%H:%M:%S} {line}"))
+        run_stream(spark, settings, stop, _say_with_time, batches.observe)
     finally:
         spark.stop()
     click.echo("stopped after the last micro-batch", err=True)
@@ -191,6 +194,24 @@ def serve() -> None:
 
 
 @main.command()
+@with_clear_errors
+def metrics() -> None:
+    """Serve Prometheus metrics of ingestion, Dagster, models and experiments on monitoring.port, until stopped.
+
+    Every metric is described in docs/metrics.md; the service has its own at /metrics.
+    """
+    from recommender_assets.monitoring.exporter import serve_metrics
+
+    settings = settings_or_exit()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    monitoring = settings.monitoring
+    click.echo(f"metrics at http://{monitoring.host}:{monitoring.port}/metrics", err=True)
+    serve_metrics(settings, stop)
+
+
+@main.command()
 @click.option(
     "--from-offset",
     "offsets",
@@ -226,6 +247,10 @@ def accept_topic() -> None:
     from recommender_assets.ingestion import topic_position
 
     click.echo(topic_position.accept_topic(settings_or_exit()))
+
+
+def _say_with_time(line: str) -> None:
+    click.echo(f"{dt.datetime.now().astimezone():%H:%M:%S} {line}")
 
 
 def _months_of_source(settings: Settings) -> MonthRange:

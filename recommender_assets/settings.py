@@ -324,6 +324,32 @@ class DagsterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         require_positive(self, "sensor_interval_seconds")
 
 
+class MonitoringSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Prometheus finds the metrics of the offline half.
+
+    Attributes:
+        host: address to listen on; `0.0.0.0` offers the metrics to other machines.
+        port: of `recommender metrics`.
+        stream_port: of `recommender stream`'s own metrics; 0 serves none.
+        dagster_address: of Dagster's web server, for `recommender metrics`; empty = `dagster.port` on this machine.
+        prometheus_port, grafana_port: of what `recommender monitor` starts.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9108
+    stream_port: int = 9109
+    dagster_address: str = ""
+    prometheus_port: int = 9090
+    grafana_port: int = 3000
+
+    def __post_init__(self) -> None:
+        for field in ("port", "stream_port", "prometheus_port", "grafana_port"):
+            if not 0 <= getattr(self, field) <= 65_535:
+                raise ValueError(f"{field} must lie in 0..65535, got {getattr(self, field)}")
+        if self.dagster_address and not self.dagster_address.startswith(("http://", "https://")):
+            raise ValueError(f"dagster_address must begin with http:// or https://, got {self.dagster_address!r}")
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the offline half reads from `config.yaml`, validated."""
 
@@ -343,11 +369,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recommendation_log: RecommendationLogSettings = RecommendationLogSettings()
     mlflow: MlflowSettings
     dagster: DagsterSettings
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @property
     def root(self) -> Path:
         """Folder (absolute) below which tables, models and the champion live."""
         return Path(self.storage.root).absolute()
+
+    @property
+    def dagster_address(self) -> str:
+        """Where Dagster's web server answers."""
+        return self.monitoring.dagster_address or f"http://127.0.0.1:{self.dagster.port}"
 
     @property
     def mlflow_tracking_uri(self) -> str:
@@ -379,6 +411,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         recommendation_log=recommendation_log_section(config),
         mlflow=section(config, "mlflow", MlflowSettings),
         dagster=section(config, "dagster", DagsterSettings),
+        monitoring=section(config, "monitoring", MonitoringSettings),
     )
 
 

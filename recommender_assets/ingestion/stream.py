@@ -29,7 +29,13 @@ class _Failures:
         return min(2.0**self.count, _LONGEST_PAUSE_S)
 
 
-def stream(spark: SparkSession, settings: Settings, stop: threading.Event, tell: Callable[[str], None]) -> None:
+def stream(
+    spark: SparkSession,
+    settings: Settings,
+    stop: threading.Event,
+    tell: Callable[[str], None],
+    observe: Callable[[BatchReport], None] = lambda _: None,
+) -> None:
     """Ingest until `stop` is set, then finish the micro-batch at hand.
 
     A broker that is away is waited for. Any other failure starts the query again from the ledger's position, and ends
@@ -40,6 +46,7 @@ def stream(spark: SparkSession, settings: Settings, stop: threading.Event, tell:
         settings: the validated settings.
         stop: set by whoever wants the end.
         tell: takes one line for each micro-batch and each failure.
+        observe: takes each micro-batch when it is committed.
 
     Raises:
         TopicMissingError, TopicReplacedError, DataExpiredError: see `topic_position`.
@@ -50,6 +57,7 @@ def stream(spark: SparkSession, settings: Settings, stop: threading.Event, tell:
 
     def on_batch(batch: BatchReport) -> None:
         failures.count = 0
+        observe(batch)
         tell(progress_line(batch, _lag(settings, next_offsets())))
 
     def next_offsets() -> dict[int, int]:

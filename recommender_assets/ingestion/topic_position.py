@@ -81,16 +81,16 @@ def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
     return _watermarks(client, topic, _describe(client, topic)[1])
 
 
-def topic_state(bootstrap: str, topic: str) -> tuple[str, dict[int, Watermarks]]:
-    """Id and watermarks of a topic, which is described once; every call to the broker has a time-out.
+def topic_state(bootstrap: str, topic: str, timeout_s: float = _TIMEOUT_S) -> tuple[str, dict[int, Watermarks]]:
+    """Id and watermarks of a topic, which is described once; every call to the broker has the time-out.
 
     Raises:
         TopicMissingError: there is no such topic.
         BrokerUnreachableError: no broker answered in time.
     """
     client = admin_client(bootstrap)
-    current_id, partitions = _describe(client, topic)
-    return current_id, _watermarks(client, topic, partitions)
+    current_id, partitions = _describe(client, topic, timeout_s)
+    return current_id, _watermarks(client, topic, partitions, timeout_s)
 
 
 def offsets_at(bootstrap: str, topic: str, partitions: list[int], timestamp_ms: int) -> dict[int, int]:
@@ -197,27 +197,29 @@ def _require_what_was_read(position: LedgerPosition, marks: dict[int, Watermarks
             )
 
 
-def _describe(client: AdminClient, topic: str) -> tuple[str, list[int]]:
+def _describe(client: AdminClient, topic: str, timeout_s: float = _TIMEOUT_S) -> tuple[str, list[int]]:
     try:
-        description = client.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[topic].result()
+        description = client.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic].result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise TopicMissingError(f"topic {topic} does not exist; `recommender init-tables` creates it") from None
         if error.args[0].code() in _NO_ANSWER:
             raise BrokerUnreachableError(
-                f"no Kafka broker answered within {_TIMEOUT_S:g} s when asked for topic {topic}; "
+                f"no Kafka broker answered within {timeout_s:g} s when asked for topic {topic}; "
                 "check streaming.kafka_bootstrap_servers"
             ) from None
         raise
     return str(description.topic_id), [partition.id for partition in description.partitions]
 
 
-def _watermarks(client: AdminClient, topic: str, partitions: list[int]) -> dict[int, Watermarks]:
+def _watermarks(
+    client: AdminClient, topic: str, partitions: list[int], timeout_s: float = _TIMEOUT_S
+) -> dict[int, Watermarks]:
     earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    deadline = time.monotonic() + _TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
-            lows, highs = (_offsets(client, topic, partitions, spec) for spec in (earliest, latest))
+            lows, highs = (_offsets(client, topic, partitions, spec, timeout_s) for spec in (earliest, latest))
         except KafkaException as error:
             if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
                 raise
@@ -226,7 +228,9 @@ def _watermarks(client: AdminClient, topic: str, partitions: list[int]) -> dict[
             return {partition: Watermarks(lows[partition], highs[partition]) for partition in partitions}
 
 
-def _offsets(client: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, int]:
+def _offsets(
+    client: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec, timeout_s: float = _TIMEOUT_S
+) -> dict[int, int]:
     wanted = {TopicPartition(topic, partition): spec for partition in partitions}
-    futures = client.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S)
+    futures = client.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=timeout_s)
     return {partition.partition: int(future.result().offset) for partition, future in futures.items()}

@@ -28,6 +28,7 @@ SECTIONS: frozenset[str] = frozenset(
         "logging",
         "mlflow",
         "models",
+        "monitoring",
         "promotion",
         "ratings",
         "recommendation_log",
