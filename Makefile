@@ -7,7 +7,7 @@ ONCE ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fault-test check format setup prerequisites jars kernels lock clean distclean
+.PHONY: help demo test fault-test check check-images format setup prerequisites jars kernels lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster 
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
 	@$(BIN)/python -m docs.metrics_table --check
+
+check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
+	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py
 
 format: $(STAMPS)/packages ## Format the code and sort the imports
 	@$(BIN)/ruff check --fix-only .
@@ -63,6 +66,8 @@ $(STAMPS)/kernels: $(STAMPS)/packages $(wildcard recommender_assets/training/*.p
 lock: $(STAMPS)/packages ## Resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --extra dev pyproject.toml -o requirements/all.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --extra serving pyproject.toml -o requirements/serving.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --constraints requirements/all.lock --extra assets --extra postgres --extra object-store pyproject.toml -o requirements/assets.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --constraints requirements/all.lock --extra webserver pyproject.toml -o requirements/webserver.lock
 
 clean: ## Forget all data: broker, tables, models, Dagster and MLflow history
 	@rm -rf .local/data .local/kafka .local/dagster .local/logs .local/demo.json
