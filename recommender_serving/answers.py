@@ -42,18 +42,31 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
     ranking_id: str = ""
 
 
+WindowName = Literal["1_hour", "24_hours", "7_days", "30_days"]
+WindowOrAll = Literal["all", WindowName]
+
+
 class PopularItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item and how many distinct users have interacted with it."""
+    """An item and how many users or interactions it had."""
 
     item_id: str
     title: str
-    users: int
+    count: int
 
 
 class PopularItems(msgspec.Struct, frozen=True, kw_only=True):
-    """The items with most users, most popular first."""
+    """The items with most users or interactions, most popular first.
+
+    Attributes:
+        window: What counts, by event time.
+        counted: Distinct `users` of the model's whole past, or `interactions` inside a window, live ones included.
+        as_of: End of the window, or time of the model.
+    """
 
     items: list[PopularItem]
+    window: WindowOrAll
+    counted: Literal["users", "interactions"]
+    as_of: str
     model: ModelReference
 
 
@@ -87,6 +100,58 @@ class UserHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str
     items: list[PastItem]
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts of a user's events.
+
+    Attributes:
+        interactions: Events that stand: the latest of each item and kind that no later `remove` took back.
+        ratings: Ratings among them.
+        mean_rating: Null without any.
+        first_interaction: Time (RFC 3339) of the earliest of them, null without any.
+        last_interaction: Of the latest.
+        windows: Sliding window by event time that ends now -> events inside it.
+        category_affinity: Category -> share of what the user likes; the shares sum to 1.
+    """
+
+    interactions: int
+    ratings: int
+    mean_rating: float | None
+    first_interaction: str | None
+    last_interaction: str | None
+    windows: dict[WindowName, int]
+    category_affinity: dict[str, float]
+
+
+class VectorOrigin(msgspec.Struct, frozen=True, kw_only=True):
+    """How the vector that orders a user's lists came to be.
+
+    Attributes:
+        source: `personalized` (as trained), `folded_in` (solved from past and live events), or `popular` (no vector).
+        trained_events: Events of the user inside the model.
+        live_events: Events since, `remove` and `forget` included; 0 of a user who is as trained.
+        items: Items that the vector is solved from.
+        unknown_items: Items that it leaves out, for the model does not know them.
+        as_of: Time of the newest event that counts, or of the model.
+    """
+
+    source: Literal["personalized", "folded_in", "popular"]
+    trained_events: int
+    live_events: int
+    items: int
+    unknown_items: list[str]
+    as_of: str
+    model: ModelReference
+
+
+class UserDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the service knows of a user; `history` has the latest items."""
+
+    user_id: str
+    activity: Activity
+    vector: VectorOrigin
+    history: list[PastItem]
 
 
 class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from recommender_serving.api.recommendations import recommendations_route
 from recommender_serving.api.requested_lists import requested_lists_route
 from recommender_serving.api.user_changes import user_changes_route
 from recommender_serving.api.user_history import user_history_route
-from recommender_serving.api.users import forget_user_route
+from recommender_serving.api.users import forget_user_route, user_route
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import EncodedPath
 from recommender_serving.engine.config import StreamingSettings
@@ -77,6 +77,7 @@ def create_app(
             similar_items_route(champion, settings.api),
             events_route(intake, settings.api),
             forget_user_route(intake),
+            user_route(champion),
             model_route(champion, live_updates),
             known_users_route(champion),
             user_history_route(champion),

@@ -1,11 +1,13 @@
 """Reads a model version into memory beside a service that answers meanwhile, in small steps that free the GIL."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from recommender_serving.engine.champion_pointer import version_directory
 from recommender_serving.engine.factor_model import DamagedModelError, FactorModel, read_model, with_shared_arrays
+from recommender_serving.engine.recent_interactions import RecentInteractions, recent_interactions
 from recommender_serving.engine.top_items import ItemIndex
 
 
@@ -14,6 +16,7 @@ class LoadedModel(NamedTuple):
 
     model: FactorModel
     item_index: ItemIndex
+    recent: RecentInteractions
 
 
 def load_model(root: Path, version: str, loaded: Iterable[FactorModel]) -> LoadedModel:
@@ -32,5 +35,11 @@ def load_model(root: Path, version: str, loaded: Iterable[FactorModel]) -> Loade
         raise DamagedModelError(f"the directory of version {version} holds version {model.version}")
     for other in loaded:
         model = with_shared_arrays(model, other)
-    _ = model.ranking.gram, model.catalogue.category_index  # here, once, rather than by the first request
-    return LoadedModel(model, ItemIndex(model.ranking.item_factors))
+    return prepared(model)
+
+
+def prepared(model: FactorModel) -> LoadedModel:
+    """The model with what is worked out from it: here, once, rather than by the first request."""
+    _ = model.ranking.gram, model.catalogue.category_index
+    recent = recent_interactions(model.history, time.time_ns() // 1_000)
+    return LoadedModel(model, ItemIndex(model.ranking.item_factors), recent)

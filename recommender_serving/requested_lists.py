@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_serving.answers import ModelReference
 from recommender_serving.champion import Champion
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.item_rules import Rules, Selector
@@ -113,7 +112,7 @@ class RequestedListMaker:
         return RequestedList(
             user_id=asker.user_id or msgspec.UNSET,
             recommendations=recommendations,
-            model=ModelReference(algorithm=snapshot.model.algorithm, version=snapshot.model.version),
+            model=snapshot.reference,
             source=state.source,
             unknown_items=state.unknown_items,
             as_of=state.as_of,

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from recommender_serving.answers import ModelReference, SimilarItem, SimilarItems
+from recommender_serving.answers import SimilarItem, SimilarItems
 from recommender_serving.engine.similar_items import most_similar
 from recommender_serving.errors import UnknownItemError
 from recommender_serving.snapshot import Snapshot
@@ -16,7 +16,7 @@ async def similar_items(snapshot: Snapshot, item_id: str, n: int) -> SimilarItem
     Raises:
         UnknownItemError: neither the model nor any event since knows the item.
     """
-    model, space = snapshot.model, snapshot.catalogue.space
+    space = snapshot.catalogue.space
     item = space.index(item_id)
     if item < 0:
         raise UnknownItemError(f"item_id: neither the model nor any event since knows {item_id!r}")
@@ -28,5 +28,5 @@ async def similar_items(snapshot: Snapshot, item_id: str, n: int) -> SimilarItem
             SimilarItem(item_id=space.item_id(other), title=space.title(other), similarity=cosine)
             for other, cosine in zip(items.tolist(), cosines.round(_DECIMALS).tolist(), strict=True)
         ],
-        model=ModelReference(algorithm=model.algorithm, version=model.version),
+        model=snapshot.reference,
     )

@@ -3,7 +3,6 @@
 A request takes one snapshot and answers from it alone, so factors of two models never meet in an answer.
 """
 
-import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_serving.answers import ModelReference, PopularItem, PopularItems, Recommendation, RecommendationList
+from recommender_serving.answers import ModelReference, Recommendation, RecommendationList
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
@@ -26,6 +25,7 @@ from recommender_serving.engine.top_items import Query, TopItems
 from recommender_serving.metrics import Metrics
 from recommender_serving.model_loading import LoadedModel
 from recommender_serving.search_threads import SearchThreads
+from recommender_serving.timestamps import rfc3339
 from recommender_serving.user_cache import CachedUser, UserCache
 
 Source = Literal["personalized", "folded_in", "popular"]
@@ -86,11 +86,11 @@ class Snapshot:
         self.model = model = loaded.model
         self.live = live
         self.catalogue = LiveCatalogue(model)
-        self._start = dict(start)
+        self.start = dict(start)
         self._index = loaded.item_index
         self._is_large = model.ranking.item_factors.size > _LARGEST_INLINE_SEARCH
         self._threads = threads
-        self._reference = ModelReference(algorithm=model.algorithm, version=model.version)
+        self.reference = ModelReference(algorithm=model.algorithm, version=model.version)
         self._solve_duration = metrics.user_solve_duration
         self._cache_hits, self._cache_misses = metrics.cache_hits, metrics.cache_misses
         self._text = lru_cache(_KEPT_ITEM_TEXTS)(partial(_text_of_item, model))
@@ -139,28 +139,13 @@ class Snapshot:
             return await self._threads.search(self._index, query)
         return self._index.search([query])[0]
 
-    def popular(self, n: int) -> PopularItems:
-        """The `n` items with most users."""
-        popularity = self.model.popularity
-        return PopularItems(
-            items=[
-                PopularItem(
-                    item_id=self.model.item_ids[item],
-                    title=self.model.catalogue.titles[item],
-                    users=int(popularity[item]),
-                )
-                for item in popular_items(popularity, n, _NOTHING).tolist()
-            ],
-            model=self._reference,
-        )
-
     def state_of(self, user_id: str) -> UserState:
         """The user's vectors; solved again if the user has had an event since."""
         return self._up_to_date(user_id).state
 
     def events_of(self, user_id: str) -> Sequence[LiveEvent]:
         """The user's events since the model."""
-        return self.live.of_user(user_id, self._start)
+        return self.live.of_user(user_id, self.start)
 
     def state_of_session(self, events: Sequence[LiveEvent]) -> UserState:
         """The vectors of somebody of whom only these events are known."""
@@ -238,7 +223,7 @@ class Snapshot:
             bias=bias,
             seen=seen,
             unknown_items=observed.unknown_items,
-            as_of=_rfc3339(max(event.timestamp_us for event, _, _ in live)),
+            as_of=rfc3339(max(event.timestamp_us for event, _, _ in live)),
         )
 
     async def _render(self, state: UserState, n: int, *, exclude_seen: bool) -> bytes:
@@ -262,7 +247,7 @@ class Snapshot:
         return RecommendationList(
             user_id="",
             recommendations=[Recommendation(*self._text(item), score, rating) for item, score, rating in entries],
-            model=self._reference,
+            model=self.reference,
             source=state.source,
             unknown_items=state.unknown_items,
             as_of=state.as_of,
@@ -278,8 +263,3 @@ class Snapshot:
 
 def _text_of_item(model: FactorModel, item: int) -> tuple[str, str]:
     return model.item_ids[item], model.catalogue.titles[item]
-
-
-def _rfc3339(timestamp_us: int) -> str:
-    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=timestamp_us)
-    return moment.isoformat().replace("+00:00", "Z")

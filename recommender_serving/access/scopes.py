@@ -6,7 +6,7 @@ Scope = Literal["read", "write", "admin"]
 
 _OPEN_PATHS = frozenset({"/", "/docs", "/health/live", "/health/ready", "/metrics"})
 _OPEN_FOLDERS = ("/page/", "/schema")
-_QUESTIONS_WITH_A_BODY = frozenset({"/recommendations", "/items/similar"})
+_QUESTIONS_WITH_A_BODY = frozenset({"/recommendations"})
 
 
 def required_scope(method: str, path: str) -> Scope | None:

@@ -6,21 +6,23 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
-from recommender_serving.answers import PopularItems, SimilarItems
+from recommender_serving.answers import PopularItems, SimilarItems, WindowOrAll
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import decoded_item_id
 from recommender_serving.engine.config import ApiSettings
 from recommender_serving.errors import problem_responses
+from recommender_serving.popular_items import PopularItemLists
 from recommender_serving.similar_items import similar_items
 
 
 def popular_items_route(champion: Champion, settings: ApiSettings) -> HTTPRouteHandler:
     """The route, bound to the champion that answers."""
+    popular = PopularItemLists(settings.max_recommendations)
 
     @get(
         "/items/popular",
         operation_id="popularItems",
-        summary="Items with most users",
+        summary="Items with most users, or with most interactions lately",
         tags=["items"],
         responses=problem_responses(400, 503),
     )
@@ -28,9 +30,17 @@ def popular_items_route(champion: Champion, settings: ApiSettings) -> HTTPRouteH
         num_recommendations: Annotated[
             int, QueryParameter(ge=1, le=settings.max_recommendations, description="Length of the list.")
         ] = 10,
+        window: Annotated[
+            WindowOrAll,
+            QueryParameter(description="Sliding window by event time that ends now; `all` is the model's whole past."),
+        ] = "all",
     ) -> PopularItems:
-        """The list that a user nobody knows gets."""
-        return champion.snapshot.popular(num_recommendations)
+        """`all` is the list that a user nobody knows gets: distinct users per item, up to the model.
+
+        A window counts interactions, live ones included, and lists only items that have some. What a live event takes
+        back or replaces leaves the count with the next model. Counted anew at most once a second.
+        """
+        return await popular.answer(champion.snapshot, window, num_recommendations)
 
     return popular_items
 

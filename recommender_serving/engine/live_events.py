@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recommender_serving.engine.events import TYPE_CODES, Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.history import History, latest_events, observe
+from recommender_serving.engine.interaction_log import InteractionLog
 
 
 class LiveEvent(NamedTuple):
@@ -42,6 +43,7 @@ class LiveEvents:
 
     Attributes:
         n_events: how many events are held.
+        interactions: which items were interacted with lately; what a `remove` or `forget` takes back stays in there.
     """
 
     def __init__(self, start: Mapping[int, int]) -> None:
@@ -50,6 +52,7 @@ class LiveEvents:
         self._versions: dict[str, int] = {}
         self._changes = 0
         self.n_events = 0
+        self.interactions = InteractionLog()
 
     def apply(self, event: Event, partition: int, offset: int) -> None:
         """Add the event of one record; records may come in any order."""
@@ -64,6 +67,8 @@ class LiveEvents:
         self._changes += 1
         self.n_events += 1
         self._versions[event.user_id] = self._changes
+        if event.item_id is not None and event.event_type != "remove":
+            self.interactions.add(event.item_id, partition, offset, event.timestamp_us)
 
     def version(self, user_id: str) -> int:
         """A number that grows whenever the user gets an event; 0 without any."""
@@ -77,6 +82,7 @@ class LiveEvents:
     def discard_before(self, start: Mapping[int, int]) -> Iterator[None]:
         """Let go of what lies before `start`, one user per step, so that it can be done beside an event loop."""
         self.start = dict(start)
+        self.interactions.discard_before(start)
         for user_id in list(self._by_user):
             later = self.of_user(user_id, start)
             self.n_events -= len(self._by_user[user_id]) - len(later)
@@ -116,6 +122,22 @@ def user_observations(model: FactorModel, live: Sequence[LiveEvent], user_id: st
         live: `LiveEvents.of_user(user_id)`, only records that are not inside the model.
         user_id: any id; one that the model does not know has no past.
     """
+    merged, unknown = user_events(model, live, user_id)
+    observed = observe(merged, model.manifest.weights, model.manifest.scale)
+    n_known = int(np.searchsorted(observed.item, model.n_items))
+    return UserObservations(
+        items=observed.item[:n_known],
+        ratings=observed.rating[:n_known],
+        strengths=observed.strength[:n_known],
+        unknown_items=[unknown[item - model.n_items] for item in observed.item[n_known:].tolist()],
+    )
+
+
+def user_events(model: FactorModel, live: Sequence[LiveEvent], user_id: str) -> tuple[History, list[str]]:
+    """The latest events of one user, past and live, as the history of a single user, and the items the model lacks.
+
+    An item at position p of the second value has the index `model.n_items` + p in the first. See `user_observations`.
+    """
     past = _past_of(model, user_id)
     counted = _without_duplicates(live, past)
     forgets = {event.partition: event.offset for event in counted if event.event.event_type == "forget"}
@@ -128,15 +150,7 @@ def user_observations(model: FactorModel, live: Sequence[LiveEvent], user_id: st
         ]
     unknown: dict[str, int] = {}
     merged = _with_events(past, [entry.event for entry in counted], model, unknown) if counted else past
-    observed = observe(merged, model.manifest.weights, model.manifest.scale)
-    n_known = int(np.searchsorted(observed.item, model.n_items))
-    names = list(unknown)
-    return UserObservations(
-        items=observed.item[:n_known],
-        ratings=observed.rating[:n_known],
-        strengths=observed.strength[:n_known],
-        unknown_items=[names[item - model.n_items] for item in observed.item[n_known:].tolist()],
-    )
+    return merged, list(unknown)
 
 
 def _past_of(model: FactorModel, user_id: str) -> History:

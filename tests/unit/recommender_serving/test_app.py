@@ -106,7 +106,7 @@ async def test_a_body_that_is_too_large_is_a_problem(service: Service) -> None:
 
 async def test_every_route_turns_a_programming_error_into_a_problem(service: Service) -> None:
     service.publish(make_model())
-    failing = {"/items/popular": (Snapshot, "popular"), "/health/ready": (Champion, "reasons")}
+    failing = {"/users/u0": (Snapshot, "state_of"), "/health/ready": (Champion, "reasons")}
     async with service.ready() as client:
         for path, (owner, name) in failing.items():
             with patch.object(owner, name, side_effect=ZeroDivisionError("secret")):
