@@ -1,6 +1,7 @@
 """Settings of the offline half: one typed struct per section of `config.yaml`."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -293,17 +294,35 @@ class EvaluationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a candidate replaces the champion: primary metric, least gain in it, and how far the guardrail may fall."""
+    """When a candidate replaces the champion.
+
+    Attributes:
+        metric: the primary metric; whether lower or higher is better follows from it.
+        minimum_gain: the whole paired interval of the gain in it must lie above this.
+        confidence: of the intervals.
+        guardrails: metric -> largest fall against the champion, as a share of the champion's value.
+        limits: metric -> worst value that is allowed at all, also for the first champion.
+    """
 
     metric: str = "rmse"
     minimum_gain: float = 0.0
-    guardrail: str = "catalogue_ndcg_at_10"
-    guardrail_drop: float = 0.05
+    confidence: float = 0.95
+    guardrails: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"catalogue_ndcg_at_10": 0.05, "catalogue_coverage_at_20": 0.5}
+    )
+    limits: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"fold_in_error": 1e-5, "scoring_milliseconds": 50.0}
+    )
 
     def __post_init__(self) -> None:
-        if self.minimum_gain < 0:
-            raise ValueError(f"minimum_gain must not be negative, got {self.minimum_gain}")
-        _require_share(self, "guardrail_drop")
+        _require_not_negative(self, "minimum_gain")
+        _require_share(self, "confidence")
+        for metric, fall in self.guardrails.items():
+            if not 0 < fall < 1:
+                raise ValueError(f"guardrails.{metric} must lie between 0 and 1, got {fall}")
+        for metric, limit in self.limits.items():
+            if not math.isfinite(limit):
+                raise ValueError(f"limits.{metric} must be finite, got {limit}")
 
 
 class MlflowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from recommender_assets.defs.jobs import INGESTS, TRAINS, ingest_job, recommenda
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import BrokerUnreachableError, TopicMissingError, topic_state
 from recommender_assets.ingestion.writer_lease import lease_holder
-from recommender_assets.promotion.contest import latest_decision
+from recommender_assets.promotion.decisions import latest_decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
 

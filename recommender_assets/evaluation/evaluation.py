@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_assets.evaluation.bootstrap import interval, paired_difference
+from recommender_assets.evaluation.bootstrap import LEVEL, interval, paired_difference
 from recommender_assets.evaluation.floors import measure_floors
 from recommender_assets.evaluation.interval import Interval
 from recommender_assets.evaluation.measures.measure import Measure, Measured
@@ -56,11 +56,11 @@ class Evaluation:
         """Value of every metric; NaN where no user qualifies."""
         return self.measured.values
 
-    def intervals(self) -> dict[str, Interval]:
+    def intervals(self, level: float = LEVEL) -> dict[str, Interval]:
         """Interval over users of every metric that is a mean over users or pairs."""
-        return {name: interval(metric) for name, metric in self.measured.by_user.items()}
+        return {name: interval(metric, level=level) for name, metric in self.measured.by_user.items()}
 
-    def difference_to(self, other: "Evaluation") -> dict[str, Interval]:
+    def difference_to(self, other: "Evaluation", level: float = LEVEL) -> dict[str, Interval]:
         """This model minus another one, measured on the same split: paired, with the interval over users.
 
         Raises:
@@ -68,7 +68,7 @@ class Evaluation:
         """
         others = other.measured.by_user
         return {
-            name: paired_difference(metric, others[name])
+            name: paired_difference(metric, others[name], level=level)
             for name, metric in self.measured.by_user.items()
             if name in others
         }

@@ -8,8 +8,9 @@ import msgspec
 
 from recommender_assets.automation.ingestion_trigger import IngestionCursor, follow_ledger
 from recommender_assets.monitoring.metric import MetricDefinition, Samples
-from recommender_assets.promotion.contest import Contest, latest_decision, load_contest
-from recommender_assets.promotion.policy import best_floor
+from recommender_assets.promotion.contest import Contest, load_contest
+from recommender_assets.promotion.decisions import latest_decision
+from recommender_assets.promotion.standing import best_floor
 from recommender_assets.settings import Settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer, version_directory
 from recommender_serving.engine.manifest import Manifest

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from recommender_assets.presentation.plots import comparison, differences, list_curves
 from recommender_assets.presentation.tables import contest_table, difference_table, key_value_table
 from recommender_assets.promotion.contest import Contest, Difference
-from recommender_assets.promotion.policy import Standing
+from recommender_assets.promotion.standing import Standing
 
 
 def contest_report(contest: Contest, metric: str) -> dict[str, str]:
@@ -24,7 +24,7 @@ def contest_report(contest: Contest, metric: str) -> dict[str, str]:
     if curves := _curves(contenders):
         sections["curves"] = list_curves(curves)
     if contest.differences:
-        sections["differences"] = difference_table(contest.differences)
+        sections["differences"] = difference_table(contest.differences, contest.confidence)
         first = contest.differences[0]
         sections["difference_of_candidates"] = differences(f"{first.left} minus {first.right}", _ends(first))
     return sections | {"protocols": key_value_table(contest.protocols)}

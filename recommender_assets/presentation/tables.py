@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recommender_assets.promotion.contest import Difference
-from recommender_assets.promotion.policy import LOWER_IS_BETTER, Decision, Standing, beats
+from recommender_assets.promotion.policy import Decision, Verdict
+from recommender_assets.promotion.standing import LOWER_IS_BETTER, Standing, beats
 
 
 def contest_table(standings: Sequence[Standing]) -> str:
     """One row per metric, one column per model, then the floors; a figure that beats every floor is bold.
 
-    Beside a figure stands its 95 % interval over users, if it has one.
+    Beside a figure stands its interval over users, if it has one.
     """
     metrics = list(dict.fromkeys(metric for standing in standings for metric in standing.metrics))
     rows = [["metric", *(standing.version for standing in standings), "floors"]]
@@ -24,9 +25,9 @@ def contest_table(standings: Sequence[Standing]) -> str:
     return _markdown(rows)
 
 
-def difference_table(differences: Sequence[Difference]) -> str:
+def difference_table(differences: Sequence[Difference], confidence: float) -> str:
     """One row per metric and pair of models: the difference, its interval, and which model is better beyond chance."""
-    rows = [["metric", "difference", "value", "95 % interval", "better"]]
+    rows = [["metric", "difference", "value", f"{confidence * 100:g} % interval", "better"]]
     for difference in differences:
         for metric, found in difference.metrics.items():
             left_is_better = (found.value < 0) == (metric in LOWER_IS_BETTER)
@@ -49,18 +50,23 @@ def decision_table(decision: Decision) -> str:
         [
             verdict.version,
             "champion" if decision.promoted and verdict.version == decision.champion else "staging",
-            "" if verdict.gain is None else f"{verdict.gain:+.4f}",
-            "" if verdict.guardrail_change is None else f"{verdict.guardrail_change:+.1%}",
+            _gain(verdict),
+            ", ".join(f"{metric} {change:+.1%}" for metric, change in verdict.changes.items()),
             "; ".join(verdict.objections),
         ]
         for verdict in decision.verdicts
     ]
-    return _markdown([["candidate", "outcome", "gain", "guardrail change", "objections"], *rows])
+    return _markdown([["candidate", "outcome", "gain", "guardrails", "objections"], *rows])
 
 
 def key_value_table(values: Mapping[str, Any]) -> str:
     """Two columns: name and value."""
     return _markdown([["name", "value"], *([name, str(value)] for name, value in values.items())])
+
+
+def _gain(verdict: Verdict) -> str:
+    gain = verdict.gain
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})" if gain else ""
 
 
 def _figure(standing: Standing, metric: str) -> str:

@@ -12,14 +12,15 @@ from recommender_assets.evaluation.evaluation import Evaluation, evaluate
 from recommender_assets.evaluation.interval import Interval
 from recommender_assets.features.matrix import load_matrix, matrix_directory
 from recommender_assets.promotion.candidates import ALGORITHMS, candidate_directory, newest_candidate
-from recommender_assets.promotion.contest import Contest, Difference
-from recommender_assets.promotion.policy import Standing
+from recommender_assets.promotion.contest import Contest, Difference, UnfitChampion
+from recommender_assets.promotion.serving_figures import MEANINGS, serving_figures
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import Settings
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.progress import Progress
 from recommender_assets.training.trainer import train
 from recommender_serving.engine.champion_pointer import read_pointer, version_directory
-from recommender_serving.engine.factor_model import FactorModel, Manifest, read_model, write_model
+from recommender_serving.engine.factor_model import DamagedModelError, FactorModel, Manifest, read_model, write_model
 
 
 class Candidate(NamedTuple):
@@ -38,35 +39,72 @@ def train_candidate(algorithm: Literal["svd", "nmf"], settings: Settings, progre
     return Candidate(directory, write_model(directory, trained.model), trained.curves)
 
 
+class UnknownHoldOutError(ValueError):
+    """A model does not record its hold-out, so it may have trained on that of a contest."""
+
+
 def hold_contest(settings: Settings) -> Contest:
-    """Measure the newest candidate of each algorithm, and the champion if there is one, on the same hold-out."""
+    """Measure the newest candidate of each algorithm, and the champion if there is one, on the same hold-out.
+
+    The hold-out is the smallest that any of them left out of its training: a greater share only adds pairs, so nobody
+    has trained on it. A champion that is damaged, or does not say what it left out, is named as unfit.
+
+    Raises:
+        UnknownHoldOutError: a candidate does not record its hold-out.
+    """
     root = settings.root
     matrix = load_matrix(matrix_directory(root))
-    mask = hold_out_mask(matrix, settings.training.hold_out_share)
     versions = [newest_candidate(root, algorithm) for algorithm in ALGORITHMS]
     models = {version: read_model(candidate_directory(root, version)) for version in versions}
+    shares = {version: hold_out_share_of(model) for version, model in models.items()}
     pointer = read_pointer(root)
+    unfit = None
     if pointer and pointer.version not in models:
-        models[pointer.version] = read_model(version_directory(root, pointer.version))
+        try:
+            champion = read_model(version_directory(root, pointer.version))
+            shares[pointer.version] = hold_out_share_of(champion)
+            models[pointer.version] = champion
+        except (DamagedModelError, UnknownHoldOutError) as error:
+            unfit = UnfitChampion(version=pointer.version, problem=str(error))
+    share = min(shares.values())
+    mask = hold_out_mask(matrix, share)
     evaluations = evaluate(models, matrix, mask, settings.evaluation.protocols)
-    standings = {version: _standing(models[version], evaluation) for version, evaluation in evaluations.items()}
+    confidence = settings.promotion.confidence
+    standings = {v: _standing(models[v], evaluation, confidence) for v, evaluation in evaluations.items()}
     return Contest(
         position=matrix.position,
         interactions=len(matrix.observations.item),
         hold_out=int(mask.sum()),
+        hold_out_share=share,
+        confidence=confidence,
         candidates=tuple(standings[version] for version in versions),
-        champion=standings[pointer.version] if pointer else None,
-        protocols=evaluations[versions[0]].meanings,
-        differences=tuple(_differences(evaluations)),
+        champion=standings[pointer.version] if pointer and not unfit else None,
+        unfit_champion=unfit,
+        protocols=evaluations[versions[0]].meanings | MEANINGS,
+        differences=tuple(_differences(evaluations, confidence)),
     )
 
 
-def _standing(model: FactorModel, evaluation: Evaluation) -> Standing:
-    intervals = _known(evaluation.intervals())
+def hold_out_share_of(model: FactorModel) -> float:
+    """Share of all pairs that a model's item factors never trained on, as its manifest records it.
+
+    Raises:
+        UnknownHoldOutError: the manifest does not say.
+    """
+    share = model.manifest.hyper_parameters.get("hold_out_share")
+    if not isinstance(share, float) or not 0 < share < 1:
+        raise UnknownHoldOutError(
+            f"model {model.version}: hyper_parameters.hold_out_share must lie between 0 and 1, got {share!r}"
+        )
+    return share
+
+
+def _standing(model: FactorModel, evaluation: Evaluation, confidence: float) -> Standing:
+    intervals = _known(evaluation.intervals(confidence))
     return Standing(
         version=model.version,
         algorithm=model.algorithm,
-        metrics=_finite(evaluation.metrics),
+        metrics=_finite(evaluation.metrics | serving_figures(model)),
         floors={metric: _finite(floors) for metric, floors in evaluation.floors.values.items()},
         intervals={metric: (found.low, found.high) for metric, found in intervals.items()},
         curves={
@@ -77,9 +115,9 @@ def _standing(model: FactorModel, evaluation: Evaluation) -> Standing:
     )
 
 
-def _differences(evaluations: Mapping[str, Evaluation]) -> Iterator[Difference]:
+def _differences(evaluations: Mapping[str, Evaluation], confidence: float) -> Iterator[Difference]:
     for left, right in combinations(evaluations, 2):
-        metrics = _known(evaluations[left].difference_to(evaluations[right]))
+        metrics = _known(evaluations[left].difference_to(evaluations[right], confidence))
         yield Difference(left=left, right=right, metrics=metrics)
 
 

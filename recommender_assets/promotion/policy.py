@@ -1,33 +1,16 @@
 """The promotion policy: which candidate, if any, replaces the champion, and why."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from recommender_assets.evaluation.interval import Interval
+from recommender_assets.promotion.contest import Contest
+from recommender_assets.promotion.standing import Standing, beats_floor, best_floor, goodness
 from recommender_assets.settings import PromotionSettings
 
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "catalogue_gini_at_20"})
 _ROUNDING = 1e-9  # a fall by exactly the limit is allowed
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's figures on the hold-out.
-
-    Attributes:
-        version, algorithm: of the model.
-        metrics: by name.
-        floors: for each metric the floors it stands next to.
-        intervals: both ends of the metrics' intervals over users.
-        curves: for each curve the values for lists of 1, 2, ... items, of the `model` and of its floors.
-    """
-
-    version: str
-    algorithm: str
-    metrics: dict[str, float]
-    floors: dict[str, dict[str, float]] = {}
-    intervals: dict[str, tuple[float, float]] = {}
-    curves: dict[str, dict[str, list[float]]] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +19,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         objections: why it may not become champion; empty if it may.
         gain: improvement of the primary metric over the champion (positive is better), None if not compared.
-        guardrail_change: relative change of the guardrail metric (positive is better), None likewise.
-        beats_floors: whether primary metric and guardrail are both better than every floor.
+        changes: guardrail metric -> relative change against the champion (positive is better), likewise.
+        is_sound: it beats its floors, keeps the limits and was not rolled back, so it may be deployed.
     """
 
     version: str
     algorithm: str
-    beats_floors: bool
+    is_sound: bool
     objections: tuple[str, ...] = ()
-    gain: float | None = None
-    guardrail_change: float | None = None
+    gain: Interval | None = None
+    changes: dict[str, float] = {}
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,24 +41,30 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
 
     def fit_to_deploy(self) -> dict[str, str]:
-        """Version by algorithm of the candidates that beat their floors."""
-        return {verdict.algorithm: verdict.version for verdict in self.verdicts if verdict.beats_floors}
+        """Version by algorithm of the sound candidates."""
+        return {verdict.algorithm: verdict.version for verdict in self.verdicts if verdict.is_sound}
 
 
-def decide(candidates: Sequence[Standing], champion: Standing | None, policy: PromotionSettings) -> Decision:
+def decide(contest: Contest, policy: PromotionSettings, rolled_back: Mapping[str, str] | None = None) -> Decision:
     """Compare the candidates with the champion on the same hold-out.
 
-    A candidate may become champion if its primary metric and its guardrail beat their floors, and, where there is a
-    champion, if it gains more than `policy.minimum_gain` in the primary metric and loses at most the share
-    `policy.guardrail_drop` of the guardrail. The best of those by the primary metric is promoted.
+    A candidate may become champion if its primary metric and its guardrails beat their floors, if it keeps every
+    absolute limit and was not rolled back before, and, where there is a champion, if the whole paired interval of its
+    gain in the primary metric lies above `policy.minimum_gain` and no guardrail falls by more than its share. A
+    champion that cannot be measured loses against any candidate that is sound. The best by the primary metric wins.
+
+    Args:
+        contest: the figures.
+        policy: section `promotion` of the configuration.
+        rolled_back: version -> why it was rolled back.
     """
-    verdicts = tuple(_judge(candidate, champion, policy) for candidate in candidates)
+    verdicts = tuple(_judge(candidate, contest, policy, rolled_back or {}) for candidate in contest.candidates)
     passed = {verdict.version for verdict in verdicts if not verdict.objections}
     ranked = sorted(
-        (candidate for candidate in candidates if candidate.version in passed),
-        key=lambda c: (-_goodness(policy.metric, c.metrics[policy.metric]), c.version),
+        (candidate for candidate in contest.candidates if candidate.version in passed),
+        key=lambda c: (-goodness(policy.metric, c.metrics[policy.metric]), c.version),
     )
-    current = champion.version if champion else None
+    current = contest.champion_version
     if not ranked:
         reason = "; ".join(f"{v.version}: {', '.join(v.objections)}" for v in verdicts) or "no candidate"
         return Decision(promoted=False, champion=current, predecessor=None, reason=reason, verdicts=verdicts)
@@ -84,84 +73,114 @@ def decide(candidates: Sequence[Standing], champion: Standing | None, policy: Pr
         promoted=True,
         champion=winner.version,
         predecessor=current,
-        reason=_praise(winner, champion, policy),
+        reason=_praise(winner, contest, policy),
         verdicts=verdicts,
     )
 
 
-def beats(metric: str, value: float, other: float) -> bool:
-    """Whether `value` is strictly better than `other`; a value that is not finite never is."""
-    return math.isfinite(value) and _goodness(metric, value) > _goodness(metric, other)
-
-
-def best_floor(standing: Standing, metric: str) -> tuple[str, float] | None:
-    """Name and value of the floor that is hardest to beat, or None if the metric has no floor."""
-    floors = standing.floors.get(metric, {})
-    return max(floors.items(), key=lambda item: _goodness(metric, item[1])) if floors else None
-
-
-def _judge(candidate: Standing, champion: Standing | None, policy: PromotionSettings) -> Verdict:
-    metrics = tuple(dict.fromkeys((policy.metric, policy.guardrail)))
-    floor_objections = [objection for metric in metrics for objection in _below_floor(candidate, metric)]
-    if champion is None or floor_objections:
-        return Verdict(
-            version=candidate.version,
-            algorithm=candidate.algorithm,
-            beats_floors=not floor_objections,
-            objections=tuple(floor_objections),
-        )
-    unmeasured = tuple(
-        f"{metric} of champion {champion.version} was not measured"
-        for metric in metrics
-        if not math.isfinite(champion.metrics.get(metric, math.nan))
+def _judge(candidate: Standing, contest: Contest, policy: PromotionSettings, rolled_back: Mapping[str, str]) -> Verdict:
+    unsound = (
+        *(f"was rolled back: {reason}" for version, reason in rolled_back.items() if version == candidate.version),
+        *_below_floors(candidate, policy),
+        *_beyond_limits(candidate, policy),
     )
-    if unmeasured:
-        return Verdict(
-            version=candidate.version, algorithm=candidate.algorithm, beats_floors=True, objections=unmeasured
-        )
-    gain = _gain(policy.metric, candidate, champion)
-    change = _gain(policy.guardrail, candidate, champion) / max(abs(champion.metrics[policy.guardrail]), math.ulp(1.0))
-    objections = []
-    if not gain > policy.minimum_gain:
-        objections.append(
-            f"{policy.metric} {candidate.metrics[policy.metric]:.4f} gains {gain:+.4f} on champion {champion.version} "
-            f"({champion.metrics[policy.metric]:.4f}), more than {policy.minimum_gain:g} is needed"
-        )
-    if change < -policy.guardrail_drop - _ROUNDING:
-        objections.append(
-            f"{policy.guardrail} {candidate.metrics[policy.guardrail]:.4f} is {-change:.1%} worse than the champion's "
-            f"{champion.metrics[policy.guardrail]:.4f}, at most {policy.guardrail_drop:.1%} is allowed"
-        )
+    champion = contest.champion
+    if unsound or champion is None:
+        return _verdict(candidate, is_sound=not unsound, objections=unsound)
+    if champion.version == candidate.version:
+        return _verdict(candidate, objections=("is the champion already",))
+    metrics = dict.fromkeys((policy.metric, *policy.guardrails))
+    if unmeasured := [metric for metric in metrics if champion.measured(metric) is None]:
+        missing = (f"{metric} of champion {champion.version} was not measured" for metric in unmeasured)
+        return _verdict(candidate, objections=tuple(missing))
+    changes = {metric: _change(metric, candidate, champion) for metric in policy.guardrails}
+    return _verdict(
+        candidate,
+        objections=(*_too_little_gain(candidate, contest, policy), *_falls(candidate, champion, changes, policy)),
+        gain=contest.gain(candidate.version, policy.metric),
+        changes=changes,
+    )
+
+
+def _verdict(
+    candidate: Standing,
+    *,
+    objections: tuple[str, ...],
+    is_sound: bool = True,
+    gain: Interval | None = None,
+    changes: dict[str, float] | None = None,
+) -> Verdict:
     return Verdict(
         version=candidate.version,
         algorithm=candidate.algorithm,
-        beats_floors=True,
-        objections=tuple(objections),
+        is_sound=is_sound,
+        objections=objections,
         gain=gain,
-        guardrail_change=change,
+        changes=changes or {},
     )
 
 
-def _below_floor(candidate: Standing, metric: str) -> list[str]:
-    value = candidate.metrics.get(metric, math.nan)
-    if not math.isfinite(value):
-        return [f"{metric} was not measured"]
-    floor = best_floor(candidate, metric)
-    if floor and not beats(metric, value, floor[1]):
-        return [f"{metric} {value:.4f} does not beat its floor {floor[0]} {floor[1]:.4f}"]
-    return []
+def _below_floors(candidate: Standing, policy: PromotionSettings) -> Iterator[str]:
+    for metric in dict.fromkeys((policy.metric, *policy.guardrails)):
+        value = candidate.measured(metric)
+        floor = best_floor(candidate, metric)
+        if value is None:
+            yield f"{metric} was not measured"
+        elif floor and not beats_floor(metric, value, floor[1]):
+            yield f"{metric} {value:.4f} does not beat its floor {floor[0]} {floor[1]:.4f}"
 
 
-def _praise(winner: Standing, champion: Standing | None, policy: PromotionSettings) -> str:
+def _beyond_limits(candidate: Standing, policy: PromotionSettings) -> Iterator[str]:
+    for metric, limit in policy.limits.items():
+        value = candidate.measured(metric)
+        if value is None:
+            yield f"{metric} was not measured"
+        elif goodness(metric, value) < goodness(metric, limit):
+            yield f"{metric} {value:.3g} is beyond its limit {limit:g}"
+
+
+def _too_little_gain(candidate: Standing, contest: Contest, policy: PromotionSettings) -> Iterator[str]:
+    gain = contest.gain(candidate.version, policy.metric)
+    if gain is None:
+        yield f"the gain in {policy.metric} has no interval over users, so it may be chance"
+    elif not gain.low > policy.minimum_gain:
+        yield (
+            f"{policy.metric} {candidate.metrics[policy.metric]:.4f} gains {_with_ends(gain)} on champion "
+            f"{_named(contest.champion, policy)}, surely more than {policy.minimum_gain:g} is needed"
+        )
+
+
+def _falls(
+    candidate: Standing, champion: Standing, changes: Mapping[str, float], policy: PromotionSettings
+) -> Iterator[str]:
+    for metric, change in changes.items():
+        largest = policy.guardrails[metric]
+        if change < -largest - _ROUNDING:
+            yield (
+                f"{metric} {candidate.metrics[metric]:.4f} is {-change:.1%} worse than the champion's "
+                f"{champion.metrics[metric]:.4f}, at most {largest:.1%} is allowed"
+            )
+
+
+def _change(metric: str, candidate: Standing, champion: Standing) -> float:
+    gain = goodness(metric, candidate.metrics[metric]) - goodness(metric, champion.metrics[metric])
+    return gain / max(abs(champion.metrics[metric]), math.ulp(1.0))
+
+
+def _praise(winner: Standing, contest: Contest, policy: PromotionSettings) -> str:
     value = f"{policy.metric} {winner.metrics[policy.metric]:.4f}"
-    if champion is None:
+    if contest.unfit_champion:
+        unfit = contest.unfit_champion
+        return f"champion {unfit.version} cannot be measured ({unfit.problem}), {value} beats its floors"
+    gain = contest.gain(winner.version, policy.metric)
+    if gain is None:
         return f"first champion, beats its floors: {value}"
-    return f"{value} beats champion {champion.version} ({champion.metrics[policy.metric]:.4f})"
+    return f"{value} beats champion {_named(contest.champion, policy)} by {_with_ends(gain)}"
 
 
-def _gain(metric: str, candidate: Standing, champion: Standing) -> float:
-    return _goodness(metric, candidate.metrics[metric]) - _goodness(metric, champion.metrics[metric])
+def _named(champion: Standing | None, policy: PromotionSettings) -> str:
+    return f"{champion.version} ({champion.metrics[policy.metric]:.4f})" if champion else ""
 
 
-def _goodness(metric: str, value: float) -> float:
-    return -value if metric in LOWER_IS_BETTER else value
+def _with_ends(gain: Interval) -> str:
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from recommender_assets.promotion.contest import Contest, load_contest, record_decision
+from recommender_assets.promotion.contest import Contest, load_contest
+from recommender_assets.promotion.decisions import record_decision
 from recommender_assets.promotion.policy import Decision, decide
 from recommender_assets.promotion.publication import publish, remove_old_models
 from recommender_assets.promotion.registry import Registry
@@ -33,7 +34,7 @@ def promote(settings: Settings) -> Promotion:
     """
     contest = load_contest(settings.root)
     _require_current(settings, contest)
-    decision = decide(contest.candidates, contest.champion, settings.promotion)
+    decision = decide(contest, settings.promotion)
     pointer = publish(settings.root, decision)
     Registry(settings).record_decision(contest.candidates, decision)
     record_decision(settings.root, contest, decision)
@@ -43,8 +44,8 @@ def promote(settings: Settings) -> Promotion:
 
 def _require_current(settings: Settings, contest: Contest) -> None:
     pointer = read_pointer(settings.root)
-    measured = {standing.version for standing in contest.contenders}
-    if pointer and pointer.version not in measured:
+    judged = {contest.champion_version, *(standing.version for standing in contest.candidates)}
+    if pointer and pointer.version not in judged:
         raise StaleContestError(
             f"champion {pointer.version} was not measured in the latest evaluation: materialise evaluation_report first"
         )

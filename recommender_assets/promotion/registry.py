@@ -10,7 +10,8 @@ from mlflow.entities import Metric, Param, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from recommender_assets.promotion.policy import Decision, Standing, Verdict
+from recommender_assets.promotion.policy import Decision, Verdict
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import Settings
 
 REGISTERED_MODELS = {"svd": "Recommendation_SVD", "nmf": "Recommendation_NMF"}

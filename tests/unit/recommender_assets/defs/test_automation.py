@@ -17,7 +17,8 @@ from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import TopicMissingError, Watermarks
 from recommender_assets.ingestion.writer_lease import WriterLease
-from recommender_assets.promotion.contest import Contest, record_decision
+from recommender_assets.promotion.contest import Contest
+from recommender_assets.promotion.decisions import record_decision
 from recommender_assets.promotion.policy import Decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, write_pointer

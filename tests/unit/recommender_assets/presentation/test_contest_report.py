@@ -4,7 +4,7 @@ from recommender_assets.evaluation.interval import Interval
 from recommender_assets.presentation.contest_report import contest_report
 from recommender_assets.presentation.tables import contest_table, difference_table
 from recommender_assets.promotion.contest import Contest, Difference
-from recommender_assets.promotion.policy import Standing
+from recommender_assets.promotion.standing import Standing
 from recommender_serving.engine.factor_model import Position
 
 
@@ -55,7 +55,7 @@ def test_a_figure_stands_beside_its_interval_and_its_floors() -> None:
 def test_the_better_model_is_named_only_beyond_chance(
     metric: str, ends: tuple[float, float, float], better: str
 ) -> None:
-    row = difference_table([difference(**{metric: ends})]).splitlines()[2]
+    row = difference_table([difference(**{metric: ends})], 0.9).splitlines()[2]
 
     assert row.startswith(f"| {metric} | svd - nmf | {ends[0]:+.4f} | {ends[1]:+.4f} to {ends[2]:+.4f} |")
     assert row.endswith(f"| {better} |")

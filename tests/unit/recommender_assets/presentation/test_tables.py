@@ -10,9 +10,12 @@ from recommender_assets.evaluation.protocols import MEASURES
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
 from recommender_assets.presentation.table_facts import row_count
 from recommender_assets.presentation.tables import contest_table, decision_table, key_value_table
-from recommender_assets.promotion.policy import Standing, decide
+from recommender_assets.promotion.policy import decide
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import PromotionSettings
+from tests.contests import contest
 
+POLICY = PromotionSettings(guardrails={"catalogue_ndcg_at_10": 0.05}, limits={})
 FLOORS = {"rmse": {"item_mean": 0.98}, "catalogue_ndcg_at_10": {"popularity": 0.2, "random": 0.01}}
 GOOD = Standing(version="svd-2", algorithm="svd", metrics={"rmse": 0.87, "catalogue_ndcg_at_10": 0.19}, floors=FLOORS)
 OLD = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.99}, floors=FLOORS)
@@ -31,9 +34,11 @@ def test_a_decision_names_what_became_of_each_candidate() -> None:
     champion = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.90, "catalogue_ndcg_at_10": 0.30})
     better = Standing(version="svd-2", algorithm="svd", metrics={"rmse": 0.87, "catalogue_ndcg_at_10": 0.33})
     worse = Standing(version="nmf-2", algorithm="nmf", metrics={"rmse": 0.95, "catalogue_ndcg_at_10": 0.33})
-    rows = decision_table(decide([better, worse], champion, PromotionSettings())).splitlines()
-    assert rows[2] == "| svd-2 | champion | +0.0300 | +10.0% |  |"
-    assert rows[3].startswith("| nmf-2 | staging | -0.0500 | +10.0% | rmse 0.9500 gains -0.0500 on champion svd-1")
+    rows = decision_table(decide(contest([better, worse], champion), POLICY)).splitlines()
+    assert rows[2] == "| svd-2 | champion | +0.0300 (+0.0300 to +0.0300) | catalogue_ndcg_at_10 +10.0% |  |"
+    assert rows[3].startswith(
+        "| nmf-2 | staging | -0.0500 (-0.0500 to -0.0500) | catalogue_ndcg_at_10 +10.0% | rmse 0.95"
+    )
 
 
 def test_cells_cannot_break_the_table() -> None:
@@ -65,7 +70,7 @@ def test_every_row_has_two_cells_whatever_they_hold(values: dict[str, str]) -> N
 def test_a_pipe_in_an_objection_or_a_version_is_escaped() -> None:
     floors = {"rmse": {"a|b": 0.5}}
     odd = Standing(version="svd|1", algorithm="svd", metrics={"rmse": 0.9, "catalogue_ndcg_at_10": 0.3}, floors=floors)
-    for table in (contest_table([odd]), decision_table(decide([odd], None, PromotionSettings()))):
+    for table in (contest_table([odd]), decision_table(decide(contest([odd]), POLICY))):
         header, rule, *rows = table.splitlines()
         columns = rule.count("---")
         assert all(len(re.split(r"(?<!\\)\|", row)) == columns + 2 for row in (header, *rows))
@@ -76,7 +81,7 @@ def test_a_pipe_in_an_objection_or_a_version_is_escaped() -> None:
 def test_the_first_champion_has_nothing_to_gain_on() -> None:
     good = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.87, "catalogue_ndcg_at_10": 0.3})
     bad = Standing(version="nmf-1", algorithm="nmf", metrics={"rmse": 0.99, "catalogue_ndcg_at_10": 0.1}, floors=FLOORS)
-    assert decision_table(decide([good, bad], None, PromotionSettings())).splitlines()[2:] == [
+    assert decision_table(decide(contest([good, bad]), POLICY)).splitlines()[2:] == [
         "| svd-1 | champion |  |  |  |",
         "| nmf-1 | staging |  |  | rmse 0.9900 does not beat its floor item_mean 0.9800; "
         "catalogue_ndcg_at_10 0.1000 does not beat its floor popularity 0.2000 |",
@@ -86,8 +91,10 @@ def test_the_first_champion_has_nothing_to_gain_on() -> None:
 def test_losses_carry_their_sign_and_nobody_is_called_champion() -> None:
     champion = Standing(version="svd-1", algorithm="svd", metrics={"rmse": 0.8, "catalogue_ndcg_at_10": 0.4})
     worse = Standing(version="svd-2", algorithm="svd", metrics={"rmse": 0.9, "catalogue_ndcg_at_10": 0.3})
-    (row,) = decision_table(decide([worse], champion, PromotionSettings())).splitlines()[2:]
-    assert row.startswith("| svd-2 | staging | -0.1000 | -25.0% | rmse 0.9000 gains -0.1000 on champion svd-1")
+    (row,) = decision_table(decide(contest([worse], champion), POLICY)).splitlines()[2:]
+    assert row.startswith(
+        "| svd-2 | staging | -0.1000 (-0.1000 to -0.1000) | catalogue_ndcg_at_10 -25.0% | rmse 0.9000"
+    )
     assert "; catalogue_ndcg_at_10 0.3000 is 25.0% worse" in row
 
 

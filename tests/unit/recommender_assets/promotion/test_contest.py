@@ -7,15 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender_assets.promotion.contest import (
-    Contest,
-    DecisionRecord,
-    latest_decision,
-    load_contest,
-    record_decision,
-    save_contest,
-)
-from recommender_assets.promotion.policy import Decision, Standing, Verdict, decide
+from recommender_assets.evaluation.interval import Interval
+from recommender_assets.promotion.contest import Contest, load_contest, save_contest
+from recommender_assets.promotion.decisions import DecisionRecord, latest_decision, record_decision
+from recommender_assets.promotion.policy import Decision, Verdict, decide
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import PromotionSettings
 from recommender_serving.engine.factor_model import Position
 
@@ -45,10 +41,10 @@ def test_the_champion_is_a_contender_unless_it_is_a_candidate_itself() -> None:
 
 def test_every_decision_is_kept_with_its_numbers_and_the_newest_is_found(tmp_path: Path) -> None:
     assert latest_decision(tmp_path) is None
-    decision = decide(contest().candidates, None, PromotionSettings())
+    decision = decide(contest(), PromotionSettings())
     first = record_decision(tmp_path, contest(), decision)
     champion = contest().candidates[0]
-    again = decide(contest().candidates, champion, PromotionSettings())
+    again = decide(contest(champion), PromotionSettings())
     record_decision(tmp_path, contest(champion), again)
     assert first.exists()
     latest = latest_decision(tmp_path)
@@ -89,19 +85,19 @@ def test_an_interrupted_writing_leaves_the_contest_before(tmp_path: Path, monkey
     offsets=st.dictionaries(st.integers(0, 50).map(str), st.integers(0, 2**53)),
     reason=st.text(),
     objections=st.lists(st.text(), max_size=2).map(tuple),
-    gain=st.none() | st.floats(-1, 1),
+    gain=st.none() | st.builds(Interval, *[st.floats(-1, 1)] * 3),
 )
 def test_any_record_survives_the_disk(
     metrics: dict[str, float],
     offsets: dict[str, int],
     reason: str,
     objections: tuple[str, ...],
-    gain: float | None,
+    gain: Interval | None,
 ) -> None:
     standing = Standing(version="svd-2", algorithm="svd", metrics=metrics, floors={"rmse": metrics})
     position = Position(table_versions={"items": 3}, topic="events", topic_id="t", next_offsets=offsets)
     held = Contest(position=position, hold_out=3, candidates=(standing,), champion=standing, protocols={"rmse": reason})
-    verdict = Verdict(version="svd-2", algorithm="svd", beats_floors=True, objections=objections, gain=gain)
+    verdict = Verdict(version="svd-2", algorithm="svd", is_sound=True, objections=objections, gain=gain)
     decision = Decision(promoted=True, champion="svd-2", predecessor="svd-1", reason=reason, verdicts=(verdict,))
     with tempfile.TemporaryDirectory() as folder:
         save_contest(Path(folder), held)
@@ -116,7 +112,7 @@ def test_any_record_survives_the_disk(
 
 
 def test_the_latest_decision_is_the_last_by_name_and_nothing_else(tmp_path: Path) -> None:
-    decision = decide(contest().candidates, None, PromotionSettings())
+    decision = decide(contest(), PromotionSettings())
     path = record_decision(tmp_path, contest(), decision)
     record = msgspec.json.decode(path.read_bytes(), type=DecisionRecord)
     for name, reason in [

@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 
 from recommender_assets.promotion.candidates import candidate_directory
-from recommender_assets.promotion.contest import Contest, latest_decision, save_contest
-from recommender_assets.promotion.policy import Standing
+from recommender_assets.promotion.contest import save_contest
+from recommender_assets.promotion.decisions import latest_decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
-from recommender_serving.engine.factor_model import DamagedModelError, Position, write_model
+from recommender_serving.engine.factor_model import DamagedModelError, write_model
+from tests import contests
+from tests.contests import standing
 from tests.factories import make_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -17,12 +19,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load_settings(environ={"RECOMMENDER__STORAGE__ROOT": str(tmp_path)})
-
-
-def standing(version: str, rmse: float) -> Standing:
-    metrics = {"rmse": rmse, "catalogue_ndcg_at_10": 0.35}
-    floors = {"rmse": {"item_mean": 0.98}, "catalogue_ndcg_at_10": {"popularity": 0.2}}
-    return Standing(version=version, algorithm=version[:3], metrics=metrics, floors=floors)
 
 
 def trained(settings: Settings, *versions: str) -> None:
@@ -36,15 +32,8 @@ def trained(settings: Settings, *versions: str) -> None:
 
 
 def contest(settings: Settings, candidates: dict[str, float], champion: tuple[str, float] | None = None) -> None:
-    save_contest(
-        settings.root,
-        Contest(
-            position=Position(),
-            hold_out=5,
-            candidates=tuple(standing(version, rmse) for version, rmse in candidates.items()),
-            champion=standing(*champion) if champion else None,
-        ),
-    )
+    field = [standing(version, rmse) for version, rmse in candidates.items()]
+    save_contest(settings.root, contests.contest(field, standing(*champion) if champion else None))
 
 
 def aliases(settings: Settings) -> dict[str, dict[str, str]]:
@@ -83,7 +72,7 @@ def test_from_the_first_champion_to_its_successor(settings: Settings) -> None:
     client = Registry(settings).client
     (loser,) = client.search_model_versions(f"name = 'Recommendation_SVD' and tags.`{VERSION_TAG}` = 'svd-2'")
     assert loser.tags["decision"] == "staging"
-    assert "rmse 0.8800 gains -0.0100 on champion svd-1" in loser.tags["reason"]
+    assert "rmse 0.8800 gains -0.0100 (-0.0100 to -0.0100) on champion svd-1" in loser.tags["reason"]
     assert loser.tags["rmse"] == "0.880000"
     latest = latest_decision(settings.root)
     assert latest is not None

@@ -26,10 +26,10 @@ def candidate(root: Path, version: str) -> str:
     return version
 
 
-def promoted(*versions: str, beats_floors: bool = True) -> Decision:
+def promoted(*versions: str, is_sound: bool = True) -> Decision:
     """The first version wins; the others only beat their floors, or not even those."""
-    verdicts = [Verdict(version=versions[0], algorithm=versions[0][:3], beats_floors=True)]
-    verdicts += [Verdict(version=v, algorithm=v[:3], beats_floors=beats_floors) for v in versions[1:]]
+    verdicts = [Verdict(version=versions[0], algorithm=versions[0][:3], is_sound=True)]
+    verdicts += [Verdict(version=v, algorithm=v[:3], is_sound=is_sound) for v in versions[1:]]
     return Decision(promoted=True, champion=versions[0], predecessor=None, reason="better", verdicts=tuple(verdicts))
 
 
@@ -49,7 +49,7 @@ def test_the_other_algorithm_stays_deployed_when_its_candidate_is_below_its_floo
     for version in ("svd-1", "nmf-1", "svd-2", "nmf-2"):
         candidate(tmp_path, version)
     publish(tmp_path, promoted("svd-1", "nmf-1"))
-    pointer = publish(tmp_path, promoted("svd-2", "nmf-2", beats_floors=False))
+    pointer = publish(tmp_path, promoted("svd-2", "nmf-2", is_sound=False))
     assert pointer is not None
     assert (pointer.version, pointer.predecessor) == ("svd-2", "svd-1")
     assert pointer.deployed == {"svd": "svd-2", "nmf": "nmf-1"}
@@ -233,7 +233,7 @@ def test_a_decision_against_the_candidates_leaves_the_champion(tmp_path: Path) -
     candidate(tmp_path, "svd-1")
     candidate(tmp_path, "svd-2")
     before = publish(tmp_path, promoted("svd-1"))
-    verdict = Verdict(version="svd-2", algorithm="svd", beats_floors=True, objections=("worse",))
+    verdict = Verdict(version="svd-2", algorithm="svd", is_sound=True, objections=("worse",))
     stays = Decision(promoted=False, champion="svd-1", predecessor=None, reason="worse", verdicts=(verdict,))
     assert publish(tmp_path, stays) == before == read_pointer(tmp_path)
     assert not version_directory(tmp_path, "svd-2").exists()

@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from recommender_assets.promotion.policy import Decision, Standing, decide
+from recommender_assets.promotion.policy import Decision, decide
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import PromotionSettings, Settings, load_settings
 from recommender_serving.engine.factor_model import write_model
+from tests.contests import contest, standing
 from tests.factories import make_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -15,16 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 CURVE = [1.0 - step / 10_000 for step in range(1_500)]  # more points than one MLflow batch takes
 
 
-def standing(version: str, rmse: float) -> Standing:
-    metrics = {"rmse": rmse, "catalogue_ndcg_at_10": 0.35}
-    floors = {"rmse": {"item_mean": 0.98, "global_mean": 1.05}, "catalogue_ndcg_at_10": {"popularity": 0.2}}
-    return Standing(version=version, algorithm=version[:3], metrics=metrics, floors=floors)
-
-
 def decision(champion: str | None, *candidates: tuple[str, float]) -> tuple[list[Standing], Decision]:
     field = [standing(*candidate) for candidate in candidates]
     current = standing(champion, 0.9) if champion else None
-    return field, decide(field, current, PromotionSettings())
+    return field, decide(contest(field, current), PromotionSettings())
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +139,7 @@ def test_decisions_move_the_aliases_and_say_why(registry: Any, directory: Path, 
     assert aliases(registry, "Recommendation_NMF") == {"staging": "nmf-2"}
     loser = tags(registry, "Recommendation_NMF", "nmf-2")
     assert loser["decision"] == "staging"
-    assert "gains -0.0500 on champion nmf-1" in loser["reason"]
+    assert "gains -0.0500 (-0.0500 to -0.0500) on champion nmf-1" in loser["reason"]
     versions = registry.client.search_model_versions("name = 'Recommendation_SVD'")
     assert {version.run_id for version in versions} == {runs[0], runs[2]}
     assert all(version.source.endswith("/artifacts/model") for version in versions)

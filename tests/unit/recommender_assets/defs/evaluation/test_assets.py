@@ -4,7 +4,7 @@ import pytest
 
 from recommender_assets.defs.evaluation.assets import evaluation_report
 from recommender_assets.promotion.contest import Contest, load_contest
-from recommender_assets.promotion.policy import Standing
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.factor_model import Position
 

@@ -1,14 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
+import msgspec
 import pytest
 
-from recommender_assets.defs.evaluation.checks import evaluation_beats_floors
-from recommender_assets.promotion.contest import Contest, save_contest
-from recommender_assets.promotion.policy import Standing
+from recommender_assets.defs.evaluation.checks import evaluation_beats_floors, no_contender_trained_on_the_hold_out
+from recommender_assets.promotion.candidates import candidate_directory
+from recommender_assets.promotion.contest import save_contest
+from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import Settings, load_settings
-from recommender_serving.engine.factor_model import Position
-
-FLOORS = {"rmse": {"item_mean": 0.98}, "catalogue_ndcg_at_10": {"popularity": 0.2}}
+from recommender_serving.engine.champion_pointer import version_directory
+from recommender_serving.engine.factor_model import write_model
+from tests.contests import contest, standing
+from tests.factories import make_model
 
 
 @pytest.fixture
@@ -16,13 +21,8 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings(environ={"RECOMMENDER__STORAGE__ROOT": str(tmp_path)})
 
 
-def standing(version: str, rmse: float, ndcg: float = 0.35) -> Standing:
-    metrics = {"rmse": rmse, "catalogue_ndcg_at_10": ndcg}
-    return Standing(version=version, algorithm=version[:3], metrics=metrics, floors=FLOORS)
-
-
 def hold(settings: Settings, *candidates: Standing, champion: Standing | None = None) -> None:
-    save_contest(settings.root, Contest(position=Position(), hold_out=5, candidates=candidates, champion=champion))
+    save_contest(settings.root, contest(candidates, champion))
 
 
 def test_one_candidate_above_its_floors_is_enough(settings: Settings) -> None:
@@ -39,8 +39,44 @@ def test_none_above_its_floors_stops_the_run(settings: Settings) -> None:
     assert not result.passed
     assert "svd-1: rmse" in str(result.description)
     assert "nmf-1: catalogue_ndcg_at_10" in str(result.description)
+    assert result.severity == dg.AssetCheckSeverity.ERROR
 
 
 def test_a_better_champion_is_no_reason_to_stop(settings: Settings) -> None:
     hold(settings, standing("svd-2", 0.9), champion=standing("svd-1", 0.5))
     assert evaluation_beats_floors(settings=settings).passed
+
+
+def on_disk(directory: Path, version: str, share: float | None) -> None:
+    model = make_model(version=version)
+    recorded = {} if share is None else {"hold_out_share": share}
+    manifest = msgspec.structs.replace(model.manifest, hyper_parameters=recorded)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    write_model(directory, replace(model, manifest=manifest))
+
+
+@pytest.mark.parametrize(
+    ("of_candidate", "of_champion", "problem"),
+    [
+        (0.1, 0.1, None),
+        (0.3, 0.2, None),
+        (0.05, 0.1, "svd-2 left 0.05 of all pairs out of its training, the hold-out is 0.1"),
+        (0.1, 0.09, "svd-1 left 0.09 of all pairs out of its training, the hold-out is 0.1"),
+        (None, 0.1, "model svd-2: hyper_parameters.hold_out_share must lie between 0 and 1, got None"),
+    ],
+)
+def test_training_on_the_hold_out_is_found(
+    settings: Settings, of_candidate: float | None, of_champion: float, problem: str | None
+) -> None:
+    on_disk(candidate_directory(settings.root, "svd-2"), "svd-2", of_candidate)
+    on_disk(version_directory(settings.root, "svd-1"), "svd-1", of_champion)
+    hold(settings, standing("svd-2", 0.9), champion=standing("svd-1", 0.9))
+    result = no_contender_trained_on_the_hold_out(settings=settings)
+    assert (result.passed, result.description) == (problem is None, problem)
+
+
+def test_a_contender_that_is_gone_cannot_show_what_it_trained_on(settings: Settings) -> None:
+    hold(settings, standing("svd-2", 0.9))
+    result = no_contender_trained_on_the_hold_out(settings=settings)
+    assert not result.passed
+    assert "svd-2" in str(result.description)
