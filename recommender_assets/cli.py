@@ -237,6 +237,23 @@ def reingest(offsets: tuple[str, ...], from_timestamp: str | None) -> None:
         raise click.ClickException("\n".join(["ledger and tables do not agree:", *outcome.errors[:20]]))
 
 
+@main.command()
+@click.argument("user_id")
+@with_clear_errors
+def forget(user_id: str) -> None:
+    """Forget USER_ID: a forget event for the service, and the user's rows and profile removed from all tables.
+
+    Events that the user sends later count again. The files that held the rows go with the next VACUUM
+    (maintenance.retention_hours).
+    """
+    from recommender_assets.ingestion.forget_request import forget_user
+    from recommender_assets.ingestion.spark_session import spark_session
+
+    settings = settings_or_exit()
+    erasure = forget_user(lambda: spark_session(settings), settings, user_id, partial(click.echo, err=True))
+    click.echo(erasure.summary())
+
+
 @main.command("accept-topic")
 @with_clear_errors
 def accept_topic() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from recommender_assets.ingestion.removed_rows import RemovedRows
 from recommender_assets.ingestion.tables import TableName, read_table, table_path
 
 _COUNTED: dict[TableName, tuple[str, ...]] = {
@@ -26,7 +27,8 @@ def accounting_differences(root: Path) -> list[str]:
 
     A file that lies within one range of the ledger, as ingestion writes them, is compared with that range. Files that
     OPTIMIZE merged from several ranges are compared as a whole with what the other files leave over. A row that is
-    lost and another that is doubled within the same range have the same count: only the exact proof sees that.
+    lost and another that is doubled within the same range have the same count: only the exact proof sees that. Rows
+    that were removed on purpose are counted as if they were there.
     """
     ledger = read_table(root, "ingestion_ledger").to_pylist()
     errors = [
@@ -35,11 +37,12 @@ def accounting_differences(root: Path) -> list[str]:
         for row in ledger
         if row["read"] != row["accepted"] + row["duplicate"] + row["rejected"]
     ]
-    return errors + [text for name in _COUNTED for text in _differences(root, name, ledger)]
+    removed = RemovedRows(root)
+    return errors + [text for name in _COUNTED for text in _differences(root, name, ledger, removed)]
 
 
-def _differences(root: Path, name: TableName, ledger: list[dict[str, Any]]) -> list[str]:
-    claimed = [sum(row[column] for column in _COUNTED[name]) for row in ledger]
+def _differences(root: Path, name: TableName, ledger: list[dict[str, Any]], removed: RemovedRows) -> list[str]:
+    claimed = [sum(row[kind] - _removed(removed, kind, row) for kind in _COUNTED[name]) for row in ledger]
     files = pa.table(DeltaTable(table_path(root, name)).get_add_actions(flatten=True)).to_pylist()
     if any(file.get("num_records") is None for file in files):
         return [f"{name}: a file without statistics"]
@@ -61,6 +64,10 @@ def _differences(root: Path, name: TableName, ledger: list[dict[str, Any]]) -> l
     if not errors and sum(missing) != merged:
         errors.append(f"{name}: {sum(claimed)} rows in the ledger, {sum(found.values()) + merged} in the table")
     return errors
+
+
+def _removed(removed: RemovedRows, kind: str, row: dict[str, Any]) -> int:
+    return removed.count(kind, (row["topic_id"], row["kafka_partition"]), row["from_offset"], row["to_offset"])
 
 
 class _Ranges:

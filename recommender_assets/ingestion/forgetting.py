@@ -1,4 +1,7 @@
-"""Applies `forget` events by position: they remove what lies before them, whatever the time stamps say."""
+"""Applies `forget` events by position: they remove what lies before them, whatever the time stamps say.
+
+Readers apply them as soon as they are in the tables; `erasure` takes the rows out of the files.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +22,26 @@ def without_forgotten(history: pa.Table, interactions: pa.Table) -> tuple[pa.Tab
     Returns:
         Both tables with the rows that stand.
     """
-    is_forget = pc.equal(interactions["event_type"], "forget").to_numpy()
+    is_forget = _is_forget(interactions)
     if not is_forget.any():
         return history, interactions
+    asked = pc.unique(interactions["user_id"].filter(pa.array(is_forget)))
+    stands = ~(is_forget | is_forgotten(interactions))
+    return (
+        history.filter(pc.invert(pc.is_in(history["user_id"], value_set=asked))),
+        interactions.filter(pa.array(stands)),
+    )
+
+
+def is_forgotten(interactions: pa.Table) -> NDArray[np.bool_]:
+    """Which rows (columns as for `without_forgotten`) lie before a `forget` of their user; earlier `forget` rows, too.
+
+    Args:
+        interactions: all rows of the users in it.
+    """
+    is_forget = _is_forget(interactions)
+    if not is_forget.any():
+        return is_forget
     user, users = _codes(interactions["user_id"])
     topic = _topic_order(interactions)
     partition = interactions["kafka_partition"].to_numpy().astype(np.int64)
@@ -36,12 +56,13 @@ def without_forgotten(history: pa.Table, interactions: pa.Table) -> tuple[pa.Tab
 
     found = np.minimum(np.searchsorted(places, place), len(places) - 1)
     before_forget = (places[found] == place) & (offset < first_kept[found])
-    stands = ~(is_forget | before_forget | (topic < forgotten_topic[user]))
-    asked = users.filter(pa.array(forgotten_topic >= 0))
-    return (
-        history.filter(pc.invert(pc.is_in(history["user_id"], value_set=asked))),
-        interactions.filter(pa.array(stands)),
-    )
+    result: NDArray[np.bool_] = before_forget | (topic < forgotten_topic[user])
+    return result
+
+
+def _is_forget(interactions: pa.Table) -> NDArray[np.bool_]:
+    result: NDArray[np.bool_] = pc.equal(interactions["event_type"], "forget").to_numpy()
+    return result
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recommender_assets.ingestion.removed_rows import KINDS, RemovedRows
 from recommender_assets.ingestion.tables import read_table
 
 
@@ -60,9 +61,10 @@ def contiguity_gaps(root: Path) -> list[str]:
 def accounting_errors(root: Path) -> list[str]:
     """Where the ledger's counts differ from the rows of `interactions` and `rejected_events`; empty = all is well.
 
-    Rows outside all ranges and records that were written twice are errors too.
+    Rows outside all ranges and records that were written twice are errors too. Rows that were removed on purpose are
+    counted as if they were there.
     """
-    rows = _offsets_and_kinds(root)
+    rows, removed = _offsets_and_kinds(root), RemovedRows(root)
     errors = []
     for partition, ranges in _ranges(root).items():
         offsets, kinds = rows.pop(partition, (np.empty(0, np.int64), np.empty(0, np.int8)))
@@ -72,7 +74,8 @@ def accounting_errors(root: Path) -> list[str]:
             stray[low:high] = False
             where = f"{_place(*partition)}, offsets {row['from_offset']} to {row['to_offset'] - 1}"
             claimed = [row["accepted"], row["duplicate"], row["rejected"]]
-            if (found := np.bincount(kinds[low:high], minlength=3).tolist()) != claimed:
+            gone = [removed.count(kind, partition, row["from_offset"], row["to_offset"]) for kind in KINDS]
+            if (found := (np.bincount(kinds[low:high], minlength=3) + gone).tolist()) != claimed:
                 errors.append(f"{where}: {claimed} accepted, duplicate, rejected in the ledger, {found} in the tables")
             if len(np.unique(offsets[low:high])) != high - low:
                 errors.append(f"{where}: a record has more than one row")

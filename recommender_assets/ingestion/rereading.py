@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from recommender_assets.ingestion.commits import latest_commit_time, next_commit_time, remove_uncommitted
 from recommender_assets.ingestion.ledger import LedgerPosition, accounting_errors, ledger_position
 from recommender_assets.ingestion.micro_batch import write_micro_batch
+from recommender_assets.ingestion.removed_rows import forget_unfinished
 from recommender_assets.ingestion.tables import TableName, create_tables, read_table, table_path
 from recommender_assets.ingestion.topic_position import (
     DataExpiredError,
@@ -87,7 +88,8 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
     """Read from the requested start up to the ledger's position, and write the rows that are missing.
 
     A record is identified by topic id, partition and offset. One that has a row in `interactions` or `rejected_events`
-    is skipped; the others are decoded and deduplicated like new ones. The ledger accounts for the range already, so it
+    is skipped, and so is one whose row was removed on purpose (a forgotten user's, an expired one); the others are
+    decoded and deduplicated like new ones. The ledger accounts for the range already, so it
     is neither read nor written as new: `every_record_is_accounted_for` holds afterwards if the tables are whole again.
 
     Args:
@@ -108,6 +110,7 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
         topic_id, marks = topic_state(streaming.kafka_bootstrap_servers, streaming.topic)
         verify_position(position, topic_id, marks)
         remove_uncommitted(root)
+        forget_unfinished(root)
         ranges = _ranges(settings, position, marks, requested)
         if not ranges:
             return Rereading({}, 0, 0, 0, 0, accounting_errors(root))
@@ -198,4 +201,10 @@ def _rows_that_exist(
         .select(*_POSITION)
         for name in _TABLES
     ]
-    return reduce(DataFrame.unionAll, tables).toDF(*_POSITION_OF_RECORD)
+    removed = (
+        records.sparkSession.read.format("delta")
+        .load(table_path(settings.root, "removed_rows"))
+        .where(F.col("topic_id") == topic_id)
+        .select("kafka_partition", F.explode(F.expr("sequence(from_offset, to_offset - 1)")))
+    )
+    return reduce(DataFrame.unionAll, [*tables, removed]).toDF(*_POSITION_OF_RECORD)

@@ -21,6 +21,7 @@ from pyarrow.fs import FileSystem
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, filesystem_of, table_path
 
 Change = Callable[[pa.Table], pa.Table]
+_ROW_GROUP_ROWS = 131_072
 
 
 def rewrite_files(
@@ -33,14 +34,14 @@ def rewrite_files(
     added: pa.Table | None = None,
     commit_properties: CommitProperties | None = None,
 ) -> int:
-    """Replace each file that has rows for which a condition holds.
+    """Replace each file that has rows for which a condition holds, unless the change keeps all of them.
 
     Args:
         root: the storage root.
         name: which table.
         table: the version to start from; if somebody else removed one of its files since, the commit fails.
         condition: says which files are rewritten; most are told apart by their statistics.
-        change: all rows of such a file -> the rows to keep in its stead.
+        change: all rows of such a file -> those of them to keep in its stead.
         added: further rows.
         commit_properties: of the commit, which is made even if nothing changes.
 
@@ -55,10 +56,13 @@ def rewrite_files(
     actions: list[AddAction | RemoveAction] = []
     replaced = 0
     for fragment in dataset.get_fragments(filter=condition):
-        rows = fragment.to_table(schema=dataset.schema)
-        if rows.filter(condition).num_rows:
+        if not fragment.scanner(schema=dataset.schema, filter=condition).count_rows():
+            continue
+        rows = fragment.to_table(schema=dataset.schema).cast(SCHEMAS[name])
+        kept = change(rows)
+        if kept.num_rows < rows.num_rows:
             actions.append(RemoveAction(fragment.path, data_change=True, deletion_timestamp=_now_ms()))
-            actions += _write(files, change(rows.cast(SCHEMAS[name])))
+            actions += _write(files, kept)
             replaced += 1
     actions += _write(files, SCHEMAS[name].empty_table() if added is None else added)
     if actions or commit_properties:
@@ -71,7 +75,7 @@ def _write(files: FileSystem, rows: pa.Table) -> list[AddAction]:
     if not rows.num_rows:
         return []
     path = f"part-{uuid.uuid4()}.snappy.parquet"
-    pq.write_table(rows, path, filesystem=files, compression="snappy")
+    pq.write_table(rows, path, filesystem=files, compression="snappy", row_group_size=_ROW_GROUP_ROWS)
     return [AddAction(path, files.get_file_info(path).size, {}, _now_ms(), True, _statistics(rows))]
 
 

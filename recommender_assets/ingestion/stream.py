@@ -1,7 +1,7 @@
 """Continuous ingestion: the same query as the `interactions` asset, a micro-batch at each interval until stopped."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
@@ -10,12 +10,13 @@ from pyspark.sql import SparkSession
 
 from recommender_assets.ingestion.streaming_query import BatchReport, begin, end_query, start_query
 from recommender_assets.ingestion.topic_position import BrokerUnreachableError, watermarks
-from recommender_assets.ingestion.writer_lease import STREAM, WriterLease
+from recommender_assets.ingestion.writer_lease import STREAM, WriterBusyError, WriterLease
 from recommender_assets.settings import Settings
 
 _LONGEST_PAUSE_S = 30.0
 _FAILURES_WITHOUT_PROGRESS = 3
 _POLL_S = 0.2
+_PATIENCE_S = 1.0  # between two looks whether to stop
 
 
 @dataclass
@@ -38,8 +39,9 @@ def stream(
 ) -> None:
     """Ingest until `stop` is set, then finish the micro-batch at hand.
 
-    A broker that is away is waited for. Any other failure starts the query again from the ledger's position, and ends
-    the stream when it happens three times without a micro-batch in between.
+    Another process that waits for the tables gets them after the micro-batch at hand; then the query goes on where its
+    ledger ends. A broker that is away is waited for. Any other failure starts the query again from the ledger's
+    position, and ends the stream when it happens three times without a micro-batch in between.
 
     Args:
         spark: the session.
@@ -63,13 +65,13 @@ def stream(
     def next_offsets() -> dict[int, int]:
         return ingestion.next_offsets
 
-    with WriterLease(settings.root, STREAM):
-        while not stop.is_set():
+    for lease in _turns(settings, stop, tell):
+        while not (stop.is_set() or lease.is_wanted()):
             try:
                 ingestion, _ = begin(settings, on_batch)
                 query = start_query(spark, ingestion, processingTime=settings.streaming.batch_interval)
                 try:
-                    while query.isActive and not stop.wait(_POLL_S):
+                    while query.isActive and not (stop.wait(_POLL_S) or lease.is_wanted()):
                         pass
                 finally:
                     end_query(query, ingestion)
@@ -85,6 +87,28 @@ def stream(
                     raise
                 tell(f"the query failed and starts again in {failures.pause_s:g} s: {_first_line(failed)}")
                 stop.wait(failures.pause_s)
+
+
+def _turns(settings: Settings, stop: threading.Event, tell: Callable[[str], None]) -> Iterator[WriterLease]:
+    """The writer lease again and again: whoever waits for it (maintenance, `recommender forget`) gets it in between.
+
+    Raises:
+        WriterBusyError: another process writes the tables at the very start.
+    """
+    with WriterLease(settings.root, STREAM) as lease:
+        yield lease
+    while not stop.is_set():
+        tell("gave way to another process that writes the tables")
+        while lease.is_wanted() and not stop.wait(_POLL_S):
+            pass
+        while not stop.is_set():
+            try:
+                with WriterLease(settings.root, STREAM, wait_s=_PATIENCE_S) as lease:
+                    tell("goes on")
+                    yield lease
+                break
+            except WriterBusyError:
+                continue
 
 
 def progress_line(batch: BatchReport, lag: int | None) -> str:

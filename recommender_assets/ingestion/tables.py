@@ -16,6 +16,8 @@ TableName = Literal[
     "interactions",
     "rejected_events",
     "ingestion_ledger",
+    "removed_rows",
+    "forgotten_users",
     "interaction_history",
     "rejected_history",
     "items",
@@ -79,6 +81,18 @@ SCHEMAS: dict[TableName, pa.Schema] = {
             ("committed_at", _TIMESTAMP),
         ]
     ),
+    "removed_rows": pa.schema(
+        [
+            ("removal", pa.int64()),
+            ("cause", pa.string()),
+            ("kind", pa.string()),
+            ("topic_id", pa.string()),
+            ("kafka_partition", pa.int32()),
+            ("from_offset", pa.int64()),
+            ("to_offset", pa.int64()),
+        ]
+    ),
+    "forgotten_users": pa.schema([("user_id", pa.string()), *_RECORD, ("forgotten_at", _TIMESTAMP)]),
     "interaction_history": pa.schema(_EVENT),
     "rejected_history": pa.schema(
         [
@@ -102,7 +116,7 @@ SCHEMAS: dict[TableName, pa.Schema] = {
     ),
     "item_profiles": pa.schema([("item_id", pa.string()), ("users", pa.int64()), *_ACTIVITY]),
 }
-"""Columns of every table. Times are UTC with microseconds; `to_offset` is the first offset that was not read."""
+"""Columns of every table. Times are UTC with microseconds; `to_offset` is the first offset after a range."""
 
 # delta-rs refuses to read tables with deletion vectors.
 _PROPERTIES = {"delta.enableDeletionVectors": "false"}

@@ -10,6 +10,8 @@ from typing import IO, Self
 
 STREAM = "stream"  # the purpose of `recommender stream`
 _ATTEMPTS = 20
+_PAUSE_S = 0.02
+_PROBES_S = 0.2  # a look at the lease locks it for an instant, which must not refuse anyone
 
 
 class WriterBusyError(RuntimeError):
@@ -33,25 +35,26 @@ class WriterLease:
     Args:
         root: the storage root.
         purpose: what the holder does, for the message that another one gets.
+        wait_s: how long to wait for the holder, who can see it (`is_wanted`) and may give way.
     """
 
-    def __init__(self, root: Path, purpose: str) -> None:
+    def __init__(self, root: Path, purpose: str, wait_s: float = 0.0) -> None:
         self._path = root / "writer.lock"
+        self._queue = root / "writer.queue"
         self._purpose = purpose
+        self._wait_s = wait_s
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._take(file):
             holder = _holder(file)
             file.close()
             raise WriterBusyError(
                 f"the interaction tables below {self._path.parent} are being written by {json.dumps(holder)}",
                 str(holder.get("purpose", "")),
-            ) from None
+            )
         file.truncate(0)
         file.write(json.dumps({"purpose": self._purpose, "host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()
@@ -65,6 +68,36 @@ class WriterLease:
             self._file.close()
             self._file = None
 
+    def is_wanted(self) -> bool:
+        """Whether another process waits for the lease."""
+        try:
+            file = self._queue.open(encoding="utf-8")
+        except FileNotFoundError:
+            return False
+        with file:
+            return not _lock(file, fcntl.LOCK_SH)
+
+    def _take(self, file: IO[str]) -> bool:
+        """Lock the file, now or within the time that there is."""
+        deadline = time.monotonic() + max(self._wait_s, _PROBES_S)
+        with self._queue.open("a", encoding="utf-8") as queue:  # locked as long as somebody waits
+            if self._wait_s:
+                _lock(queue, fcntl.LOCK_EX)
+            while not _lock(file, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_PAUSE_S)
+            return True
+
+
+def _lock(file: IO[str], kind: int) -> bool:
+    """Lock a file unless another process has; the lock ends with the file."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
 
 def lease_holder(root: Path) -> str | None:
     """What holds the lease at this moment, e.g. `stream (host, process 4711)`; None if nobody does."""
@@ -73,11 +106,7 @@ def lease_holder(root: Path) -> str | None:
     except FileNotFoundError:
         return None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file
-        except BlockingIOError:
-            return _described(_holder(file))
-    return None
+        return None if _lock(file, fcntl.LOCK_SH) else _described(_holder(file))
 
 
 def _holder(file: IO[str]) -> dict[str, str | int]:

@@ -110,7 +110,7 @@ def test_what_the_exact_proof_misses_in_number_is_found_too(
     has_loss: bool,  # noqa: FBT001
 ) -> None:
     root = tmp_path_factory.mktemp("tables")
-    for name in ("interactions", "rejected_events", "ingestion_ledger"):
+    for name in ("interactions", "rejected_events", "ingestion_ledger", "removed_rows"):
         DeltaTable.create(table_path(root, name), SCHEMAS[name])  # type: ignore[index]
     ends = {0: 0, 1: 0}
     everything: list[list[Record]] = []

@@ -1,6 +1,7 @@
 """The loop around the query, without Spark; `tests/integration` has the real one."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,55 @@ def test_only_one_writer(settings: Settings, told: list[str]) -> None:
     with WriterLease(settings.root, "ingestion"), pytest.raises(WriterBusyError, match="ingestion") as busy:
         stream(NO_SPARK, settings, threading.Event(), told.append)
     assert busy.value.purpose == "ingestion"
+
+
+def test_who_waits_for_the_tables_gets_them_between_two_queries(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    stop, held = threading.Event(), threading.Event()
+    endless = Run(batches=1)
+    endless.isActive = True
+    play(monkeypatch, stop, endless, Run(batches=1))
+
+    def maintain() -> None:
+        with WriterLease(settings.root, "maintenance", wait_s=30):
+            held.set()
+            assert not [line for line in told if "goes on" in line]
+            time.sleep(0.3)
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 1:
+            waiting.start()
+
+    waiting = threading.Thread(target=maintain)
+    stream(NO_SPARK, settings, stop, tell)
+    waiting.join(10)
+    assert held.is_set()
+    assert ["lag" in line for line in told] == [True, False, False, True]
+    assert told[1:3] == ["gave way to another process that writes the tables", "goes on"]
+
+
+def test_a_stream_that_gave_way_can_be_stopped_while_it_waits(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    stop = threading.Event()
+    endless = Run(batches=1)
+    endless.isActive = True
+    play(monkeypatch, threading.Event(), endless)
+
+    def maintain() -> None:
+        with WriterLease(settings.root, "maintenance", wait_s=30):
+            stop.set()
+            ended.wait(30)
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 1:
+            waiting.start()
+
+    ended, waiting = threading.Event(), threading.Thread(target=maintain)
+    stream(NO_SPARK, settings, stop, tell)
+    ended.set()
+    waiting.join(10)
+    assert "goes on" not in told

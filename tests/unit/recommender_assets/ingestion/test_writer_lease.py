@@ -1,8 +1,11 @@
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,58 @@ def test_the_holder_is_told_and_not_disturbed(tmp_path: Path) -> None:
     with WriterLease(tmp_path, "vacuum"):
         (tmp_path / "writer.lock").write_text("not json", encoding="utf-8")
         assert lease_holder(tmp_path) == "another process"
+
+
+def test_whoever_waits_is_seen_and_gets_the_lease_when_it_is_free(tmp_path: Path) -> None:
+    taken = threading.Event()
+
+    def wait() -> None:
+        with WriterLease(tmp_path, "maintenance", wait_s=30):
+            taken.set()
+
+    with WriterLease(tmp_path, "stream") as lease:
+        assert not lease.is_wanted()
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not lease.is_wanted():
+            time.sleep(0.01)
+        assert not taken.is_set()
+    waiting.join(10)
+    assert taken.is_set()
+    with WriterLease(tmp_path, "stream") as lease:
+        assert not lease.is_wanted()
+
+
+def test_who_does_not_wait_does_not_ask_the_holder_to_give_way(tmp_path: Path) -> None:
+    with WriterLease(tmp_path, "stream") as lease:
+        seen = []
+
+        def watch() -> None:
+            while not done.is_set():
+                seen.append(lease.is_wanted())
+
+        done = threading.Event()
+        watching = threading.Thread(target=watch)
+        watching.start()
+        with pytest.raises(WriterBusyError):
+            WriterLease(tmp_path, "ingestion").__enter__()
+        done.set()
+        watching.join()
+    assert seen
+    assert not any(seen)
+
+
+def test_a_look_at_the_lease_refuses_nobody(tmp_path: Path) -> None:
+    """A look locks the file for an instant."""
+    with WriterLease(tmp_path, "first"):
+        pass
+    with (tmp_path / "writer.lock").open(encoding="utf-8") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        threading.Timer(0.05, look.close).start()
+        with WriterLease(tmp_path, "ingestion"):
+            pass
+
+
+def test_the_wait_ends(tmp_path: Path) -> None:
+    with WriterLease(tmp_path, "stream"), pytest.raises(WriterBusyError, match="stream"):
+        WriterLease(tmp_path, "maintenance", wait_s=0.3).__enter__()
