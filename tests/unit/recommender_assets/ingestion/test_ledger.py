@@ -11,7 +11,7 @@ from deltalake import write_deltalake
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from recommender_assets.ingestion import ledger
+from recommender_assets.ingestion import ledger, removed_rows
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps, ledger_position
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
@@ -132,6 +132,7 @@ def in_memory(**rows: list[dict[str, object]]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger, "read_table", read)
+        patch.setattr(removed_rows, "read_table", read)
         yield
 
 
