@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from deltalake.exceptions import TableNotFoundError
+
 from recommender_assets.settings import Settings
 
 Number = bool | int | float | str
@@ -59,10 +61,10 @@ class Check:
     judge: Judge
 
     def __call__(self, settings: Settings) -> Fact:
-        """Look now. What does not exist yet is a fact that does not hold, with the message of the missing file."""
+        """Look now. What does not exist yet is a fact that does not hold; the reason names the file or table."""
         try:
             outcome = self.judge(settings)
-        except FileNotFoundError as missing:
+        except (FileNotFoundError, TableNotFoundError) as missing:
             outcome = Outcome(passed=False, reason=str(missing))
         return Fact(
             asset=self.asset,

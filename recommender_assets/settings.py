@@ -325,6 +325,36 @@ class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                 raise ValueError(f"limits.{metric} must be finite, got {limit}")
 
 
+class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is still usual; beyond it an asset check asks a person to look.
+
+    Attributes:
+        fresh_seconds: age of the latest accepted event.
+        usual_factor: how many times more or fewer events a day may bring than the median of the days before.
+        recent_events: how many of the latest events are compared with what was there before.
+        rating_drift: population stability index of their ratings.
+        unknown_item_share: share of them whose item the catalogue lacks.
+        density: least share of all (user, item) pairs that is known.
+        explained_r2: least R2 of reduced features on rows that they were not made from.
+        converged_step: greatest relative change of the loss in the last step of a training.
+    """
+
+    fresh_seconds: float = 86_400.0
+    usual_factor: float = 4.0
+    recent_events: int = 10_000
+    rating_drift: float = 0.25
+    unknown_item_share: float = 0.1
+    density: float = 1e-6
+    explained_r2: float = 0.7
+    converged_step: float = 0.01
+
+    def __post_init__(self) -> None:
+        require_positive(self, "fresh_seconds", "recent_events", "rating_drift", "converged_step")
+        _require_share(self, "unknown_item_share", "density", "explained_r2")
+        if self.usual_factor <= 1:
+            raise ValueError(f"usual_factor must be greater than 1, got {self.usual_factor}")
+
+
 class MlflowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """MLflow: tracking store (empty = sqlite below `storage.root`), experiment, and the port of its UI in the demo."""
 
@@ -384,6 +414,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     features: FeaturesSettings
     evaluation: EvaluationSettings
     promotion: PromotionSettings
+    checks: ChecksSettings = ChecksSettings()
     experiments: dict[str, ExperimentDefinition] = {}
     recommendation_log: RecommendationLogSettings = RecommendationLogSettings()
     mlflow: MlflowSettings
@@ -426,6 +457,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         features=section(config, "features", FeaturesSettings),
         evaluation=section(config, "evaluation", EvaluationSettings),
         promotion=section(config, "promotion", PromotionSettings),
+        checks=section(config, "checks", ChecksSettings),
         experiments=_experiments(config),
         recommendation_log=recommendation_log_section(config),
         mlflow=section(config, "mlflow", MlflowSettings),

@@ -1,13 +1,18 @@
-"""The three jobs that sensors and people launch."""
+"""The jobs that sensors, schedules and people launch."""
 
 import dagster as dg
 
+from recommender_assets.automation.checks import CHECKS
 from recommender_assets.defs.resources import end_mlflow_run
 
 INGESTS = {"recommender/ingests": "true"}
 TRAINS = {"recommender/trains": "true"}
 
-INGESTION = dg.AssetSelection.assets("interactions", "user_profiles", "item_profiles")
+OBSERVATIONS = dg.AssetSelection.checks(
+    *(dg.AssetCheckKey(dg.AssetKey(c.asset), c.name) for c in CHECKS if c.asset == "interactions" and not c.blocking)
+)
+"""What no run waits for, and what can fail without any run: that events stopped coming, or are not as they were."""
+INGESTION = dg.AssetSelection.assets("interactions", "user_profiles", "item_profiles") - OBSERVATIONS
 TRAINING = dg.AssetSelection.assets(
     "user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"
 )
@@ -31,4 +36,9 @@ recommendation_job = dg.define_asset_job(
     description="From the topic to the champion: ingestion and training in one run.",
     tags=INGESTS | TRAINS,
     hooks={end_mlflow_run},
+)
+check_job = dg.define_asset_job(
+    "check_job",
+    OBSERVATIONS,
+    description="Look whether events still come, as many and of the kind as before.",
 )

@@ -1,8 +1,10 @@
 """Reduced features of users and items: scaled, selected, and projected on their principal components."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +21,7 @@ from recommender_assets.settings import FeaturesSettings, Settings
 from recommender_serving.engine.atomic_files import replace_file
 from recommender_serving.engine.string_table import StringTable
 
+_FIGURES = "figures.json"
 _CHECKED_SHARE = 0.2  # of the rows, on which the reconstruction is measured
 
 
@@ -75,10 +78,44 @@ def reduce_features(matrix: UserItemMatrix, held_out: NDArray[np.bool_], setting
     )
 
 
+class TableFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What is worth knowing of a reduced table; an R2 of None could not be measured, there were too few rows."""
+
+    n_columns: int
+    n_selected: int
+    n_kept: int
+    held_out_r2: float | None
+
+
+def features_directory(root: Path) -> Path:
+    """Where the reduced features are kept."""
+    return root / "features"
+
+
 def save_features(directory: Path, matrix: UserItemMatrix, features: ReducedFeatures) -> None:
-    """Write `user_features.parquet` and `item_features.parquet`: the id, then one column per component."""
-    for name, ids, table in (("user", matrix.user_ids, features.user), ("item", matrix.item_ids, features.item)):
-        replace_file(directory / f"{name}_features.parquet", _parquet(f"{name}_id", ids, table))
+    """Write `user_features.parquet` and `item_features.parquet`: the id, then one column per component; and figures."""
+    tables = {"user": features.user, "item": features.item}
+    for name, ids in (("user", matrix.user_ids), ("item", matrix.item_ids)):
+        replace_file(directory / f"{name}_features.parquet", _parquet(f"{name}_id", ids, tables[name]))
+    figures = {name: _figures(table) for name, table in tables.items()}
+    replace_file(directory / _FIGURES, msgspec.json.encode(figures))
+
+
+def load_features(directory: Path, name: str) -> NDArray[np.float32]:
+    """(n_rows, n_kept) components of the `user` or `item` features, in the order of the matrix's index."""
+    table = pq.read_table(directory / f"{name}_features.parquet").drop_columns([f"{name}_id"])
+    columns = [column.to_numpy() for column in table.columns]
+    return np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0), dtype=np.float32)
+
+
+def load_figures(directory: Path) -> dict[str, TableFigures]:
+    """The figures of both tables, `user` and `item`."""
+    return msgspec.json.decode((directory / _FIGURES).read_bytes(), type=dict[str, TableFigures])
+
+
+def _figures(table: ReducedTable) -> TableFigures:
+    r2 = table.held_out_r2 if math.isfinite(table.held_out_r2) else None
+    return TableFigures(n_columns=table.n_columns, n_selected=table.n_selected, n_kept=table.n_kept, held_out_r2=r2)
 
 
 def _parquet(id_column: str, ids: StringTable, table: ReducedTable) -> bytes:

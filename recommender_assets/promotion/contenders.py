@@ -1,6 +1,7 @@
 """Candidates are made here, and measured beside the champion on one hold-out."""
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +16,7 @@ from recommender_assets.promotion.candidates import ALGORITHMS, candidate_direct
 from recommender_assets.promotion.contest import Contest, Difference, UnfitChampion
 from recommender_assets.promotion.serving_figures import MEANINGS, serving_figures
 from recommender_assets.promotion.standing import Standing
+from recommender_assets.promotion.training_record import TrainingRecord, save_training_record
 from recommender_assets.settings import Settings
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.progress import Progress
@@ -33,10 +35,15 @@ class Candidate(NamedTuple):
 
 def train_candidate(algorithm: Literal["svd", "nmf"], settings: Settings, progress: Progress) -> Candidate:
     """Train one algorithm on the saved matrix and write its model directory."""
+    started = time.monotonic()
     trained = train(algorithm, load_matrix(matrix_directory(settings.root)), settings, progress)
     directory = candidate_directory(settings.root, trained.model.version)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    return Candidate(directory, write_model(directory, trained.model), trained.curves)
+    manifest = write_model(directory, trained.model)
+    seconds = time.monotonic() - started
+    record = TrainingRecord(version=manifest.version, seconds=seconds, curves=trained.curves)
+    save_training_record(settings.root, algorithm, record)
+    return Candidate(directory, manifest, trained.curves)
 
 
 class UnknownHoldOutError(ValueError):

@@ -18,6 +18,7 @@ SECTIONS: frozenset[str] = frozenset(
         "access",
         "api",
         "champion",
+        "checks",
         "dagster",
         "evaluation",
         "events",

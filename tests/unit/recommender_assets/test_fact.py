@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from recommender_assets.fact import Check, Fact, Outcome, check, nothing_found
+from recommender_assets.ingestion.tables import read_table
 from recommender_assets.settings import Settings, load_settings
 
 
@@ -53,3 +54,12 @@ def test_findings_are_the_reason_as_far_as_they_can_be_read() -> None:
     assert nothing_found([]) == Outcome(True, "", {"findings": 0})
     many = nothing_found([f"row {n}" for n in range(50)], shown=3)
     assert many == Outcome(False, "row 0; row 1; row 2", {"findings": 50})
+
+
+def test_a_table_that_was_never_created_is_missing_too(settings: Settings) -> None:
+    @check("table")
+    def table_has_rows(settings: Settings) -> Outcome:
+        """The table has rows."""
+        return Outcome(read_table(settings.root, "items").num_rows > 0)
+
+    assert "tables/items" in table_has_rows(settings).reason
