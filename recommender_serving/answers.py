@@ -4,12 +4,22 @@ from typing import Literal
 
 import msgspec
 
+Source = Literal["personalized", "folded_in", "popular"]
+
 
 class ModelReference(msgspec.Struct, frozen=True, kw_only=True):
     """Which model answered."""
 
     algorithm: str
     version: str
+
+
+class ExperimentReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The experiment that a list belongs to and what the user saw; `forced` ones are left out of its analysis."""
+
+    name: str
+    variant: str
+    forced: bool = False
 
 
 class Recommendation(msgspec.Struct, frozen=True):
@@ -35,10 +45,10 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     recommendations: list[Recommendation]
     model: ModelReference
-    source: Literal["personalized", "folded_in", "popular"]
+    source: Source
     unknown_items: list[str]
     as_of: str
-    experiment: None = None
+    experiment: ExperimentReference | None = None
     ranking_id: str = ""
 
 

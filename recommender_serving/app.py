@@ -25,20 +25,28 @@ from recommender_serving.engine.config import StreamingSettings
 from recommender_serving.errors import http_problem, unexpected_problem
 from recommender_serving.event_intake import EventIntake, Publisher
 from recommender_serving.event_publisher import EventPublisher
+from recommender_serving.experiments import Experiments
+from recommender_serving.list_serving import ListServing
 from recommender_serving.live_updates import FollowerFactory, LiveUpdates
+from recommender_serving.log_writer import LogWriter
 from recommender_serving.metrics import Metrics, RequestTimer
 from recommender_serving.openapi import openapi_config
 from recommender_serving.ranking_ids import new_ranking_ids
+from recommender_serving.recommendation_log import RecommendationLog, WriterFactory
 from recommender_serving.requested_lists import RequestedListMaker
 from recommender_serving.settings import Settings
 from recommender_serving.topic_follower import TopicFollower
 from recommender_serving.user_list_front import UserListFront
+from recommender_serving.user_lists import UserLists
 
 PublisherFactory = Callable[[StreamingSettings, float], Publisher]
 
 
 def create_app(
-    settings: Settings, follower: FollowerFactory = TopicFollower, publisher: PublisherFactory = EventPublisher
+    settings: Settings,
+    follower: FollowerFactory = TopicFollower,
+    publisher: PublisherFactory = EventPublisher,
+    log_writer: WriterFactory = LogWriter,
 ) -> Litestar:
     """The service as an ASGI application.
 
@@ -46,11 +54,15 @@ def create_app(
         settings: What `load_settings` read.
         follower: Makes the reader of the event topic.
         publisher: Makes the writer of the event topic.
+        log_writer: Makes the writer of the recommendation log.
     """
     metrics = Metrics()
     live_updates = LiveUpdates(settings.streaming, settings.ratings, metrics, follower)
     champion = Champion(settings, live_updates, metrics)
-    ranking_ids = new_ranking_ids()
+    experiments = Experiments(settings.root, settings.champion.poll_interval_seconds, metrics)
+    log = RecommendationLog(settings.streaming, settings.recommendation_log, metrics, log_writer)
+    serving = ListServing(experiments, log, metrics, new_ranking_ids())
+    lists = UserLists(champion, serving)
 
     writer = publisher(settings.streaming, settings.api.event_timeout_seconds)
     intake = EventIntake(settings.ratings, champion, live_updates, writer, metrics)
@@ -59,20 +71,22 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         live_updates.start()
         writer.start()
-        watch = asyncio.create_task(champion.watch())
+        log.start()
+        await experiments.refresh()
+        watches = asyncio.gather(champion.watch(), experiments.watch())
         try:
             yield
         finally:
-            watch.cancel()
+            watches.cancel()
             with suppress(asyncio.CancelledError):
-                await watch
-            await asyncio.to_thread(writer.stop)
+                await watches
+            await asyncio.gather(asyncio.to_thread(writer.stop), asyncio.to_thread(log.stop))
             await live_updates.stop()
 
     app = Litestar(
         route_handlers=[
-            recommendations_route(champion, metrics, ranking_ids, settings.api),
-            requested_lists_route(RequestedListMaker(champion, metrics, ranking_ids), settings.ratings, settings.api),
+            recommendations_route(lists, settings.api),
+            requested_lists_route(RequestedListMaker(champion, serving), settings.ratings, settings.api),
             popular_items_route(champion, settings.api),
             similar_items_route(champion, settings.api),
             events_route(intake, settings.api),
@@ -83,7 +97,7 @@ def create_app(
             user_history_route(champion),
             user_changes_route(champion),
             *page_routes(),
-            *health_routes(champion, metrics),
+            *health_routes(champion, experiments, metrics),
         ],
         lifespan=[lifespan],
         exception_handlers={HTTPException: http_problem, Exception: unexpected_problem},
@@ -91,7 +105,7 @@ def create_app(
         openapi_config=openapi_config(settings),
         request_max_body_size=settings.api.max_body_bytes,
     )
-    front = UserListFront(app.asgi_handler, champion, metrics, ranking_ids, settings.api.max_recommendations)
+    front = UserListFront(app.asgi_handler, champion, lists, settings.api.max_recommendations)
     gate = RequestGate(front, settings.access, settings.logging, metrics)
     app.asgi_handler = RequestTimer(EncodedPath(gate), metrics)
     return app

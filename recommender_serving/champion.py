@@ -14,7 +14,7 @@ from recommender_serving.engine.champion_pointer import ChampionPointer, Damaged
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import DamagedModelError
 from recommender_serving.engine.live_events import LiveEvents
-from recommender_serving.errors import AlgorithmNotDeployedError, NotReadyError
+from recommender_serving.errors import NotReadyError
 from recommender_serving.follow_status import FollowState
 from recommender_serving.live_updates import LiveUpdates
 from recommender_serving.metrics import Metrics
@@ -87,14 +87,7 @@ class Champion:
             NotReadyError: there is no champion yet, or it is being brought up to date.
             AlgorithmNotDeployedError: no model of the algorithm is in service.
         """
-        if algorithm is None:
-            return self.snapshot
-        by_algorithm = self.deployment.by_algorithm
-        if algorithm not in by_algorithm:
-            raise AlgorithmNotDeployedError(
-                f"algorithm: expected one in service ({', '.join(sorted(by_algorithm))}), got {algorithm}"
-            )
-        return by_algorithm[algorithm]
+        return self.deployment.of(algorithm)
 
     def holds(self, event: Event) -> bool:
         """Whether this replica knows the event already; without a champion it knows none."""

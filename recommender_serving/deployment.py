@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from recommender_serving.engine.champion_pointer import ChampionPointer
 from recommender_serving.engine.manifest import Position
+from recommender_serving.errors import AlgorithmNotDeployedError
 from recommender_serving.snapshot import Snapshot
 
 
@@ -21,6 +22,20 @@ class Deployment:
     pointer: ChampionPointer
     champion: Snapshot
     by_algorithm: Mapping[str, Snapshot]
+
+    def of(self, algorithm: str | None) -> Snapshot:
+        """The deployed model of an algorithm; the champion if none is named.
+
+        Raises:
+            AlgorithmNotDeployedError: no model of the algorithm is in service.
+        """
+        if algorithm is None:
+            return self.champion
+        if algorithm not in self.by_algorithm:
+            raise AlgorithmNotDeployedError(
+                f"algorithm: expected one in service ({', '.join(sorted(self.by_algorithm))}), got {algorithm}"
+            )
+        return self.by_algorithm[algorithm]
 
     @property
     def versions(self) -> frozenset[str]:

@@ -103,6 +103,13 @@ class AlgorithmNotDeployedError(ServiceError):
     code = "algorithm_not_deployed"
 
 
+class VariantNotRunningError(ServiceError):
+    """The experiment is not running, or has no such variant."""
+
+    status_code = 409
+    code = "variant_not_running"
+
+
 class EventsRejectedError(ServiceError):
     """No event of the body could be taken."""
 

@@ -27,6 +27,30 @@ class Metrics:
         self.recommendations = Counter(
             "recommender_recommendations", "Lists served, by source.", ("source",), registry=self.registry
         )
+        self.experiment_lists = Counter(
+            "recommender_experiment_lists",
+            "Lists by arm: `exposed`; `forced`, left out of the analysis; `not_deployed`, answered by the champion.",
+            ("experiment", "variant", "result"),
+            registry=self.registry,
+        )
+        self.running_experiments = Gauge(
+            "recommender_experiment_running",
+            "1 for every experiment that users are assigned to.",
+            ("experiment",),
+            registry=self.registry,
+        )
+        self.refused_experiments = Counter(
+            "recommender_refused_experiments",
+            "Times that the file of running experiments was found to be damaged.",
+            registry=self.registry,
+        )
+        log_lists = Counter(
+            "recommender_log_lists",
+            "Served lists for the recommendation log: `written` to its queue; `dropped`, of these, never in Kafka.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.log_written, self.log_dropped = log_lists.labels("written"), log_lists.labels("dropped")
         self.user_solve_duration = Histogram(
             "recommender_user_solve_duration_seconds",
             "Time to bring one user's vectors up to date with their events.",

@@ -8,6 +8,7 @@ import msgspec
 
 from recommender_serving.engine.config import RatingScale
 from recommender_serving.engine.event_errors import CONTROL_CHARACTER, shown
+from recommender_serving.engine.experiment_definition import VARIANT_PATTERN
 from recommender_serving.engine.item_rules import Rules
 from recommender_serving.errors import InvalidBodyError, MalformedBodyError
 
@@ -31,6 +32,7 @@ _RULES = {
     "event_type": "one of rating, view, click, purchase",
     "num_recommendations": "an integer from 1 on",
     "algorithm": "one of svd, nmf",
+    "variant": "a text like EXPERIMENT:VARIANT",
     "exclude_seen": _BOOLEAN_RULE,
     "exclude_items": f"at most {MAX_EXCLUDED_ITEMS} ids, each {_ID_RULE}",
     "include_categories": _CATEGORIES_RULE,
@@ -87,7 +89,8 @@ class RecommendationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
         users: Several users, answered by one list each, in this order.
         items: A session without a user: what was interacted with, oldest first. Nothing of it is stored.
         num_recommendations: Length of a list; it is shorter only if fewer items may be listed.
-        algorithm: Asks for the model of this algorithm; without it the champion answers.
+        algorithm: Asks for the model of this algorithm; without it the champion answers, or a running experiment.
+        variant: Tries out this variant of a running experiment; the lists are marked as forced.
         exclude_seen: Leave out what the user has interacted with.
         exclude_items: Leave these out; unknown items are ignored.
         include_categories: Only items that are in at least one of these.
@@ -106,6 +109,7 @@ class RecommendationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     items: Annotated[list[Identifier | SessionItem], msgspec.Meta(max_length=MAX_SESSION_ITEMS)] | None = None
     num_recommendations: Annotated[int, msgspec.Meta(ge=1)] = 10
     algorithm: Literal["svd", "nmf"] | None = None
+    variant: Annotated[str, msgspec.Meta(pattern=VARIANT_PATTERN)] | None = None
     exclude_seen: bool = True
     exclude_items: Annotated[list[Identifier], msgspec.Meta(max_length=MAX_EXCLUDED_ITEMS)] = []
     include_categories: Categories = []
@@ -115,6 +119,11 @@ class RecommendationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     diversity: Share = 0.0
     popularity_discount: Share = 0.0
     explain: bool = False
+
+    @property
+    def may_join_experiments(self) -> bool:
+        """Whether it leaves to an experiment what an experiment decides: the model, and how it ranks."""
+        return self.algorithm is None and not self.diversity and not self.popularity_discount
 
     def rules(self) -> Rules:
         """The rules for the search."""
@@ -159,6 +168,8 @@ def _check(request: RecommendationRequest, max_recommendations: int, scale: Rati
         )
     if request.num_recommendations > max_recommendations:
         _refuse("num_recommendations", f"an integer in 1..{max_recommendations}", request.num_recommendations)
+    if request.variant is not None and (request.items is not None or not request.may_join_experiments):
+        _refuse("variant", "none with items, algorithm, diversity or popularity_discount", request.variant)
     if request.user_id is not None:
         _check_ids("user_id", [request.user_id], indexed=False)
     _check_ids("users", request.users or ())

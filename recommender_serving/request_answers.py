@@ -1,10 +1,8 @@
 """Bodies of the answers to `POST /recommendations`."""
 
-from typing import Literal
-
 import msgspec
 
-from recommender_serving.answers import ModelReference
+from recommender_serving.answers import ExperimentReference, ModelReference, Source
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +74,10 @@ class RequestedList(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | msgspec.UnsetType = msgspec.UNSET
     recommendations: list[RequestedItem]
     model: ModelReference
-    source: Literal["personalized", "folded_in", "popular"]
+    source: Source
     unknown_items: list[str]
     as_of: str
-    experiment: None = None
+    experiment: ExperimentReference | None = None
     ranking_id: str
 
 

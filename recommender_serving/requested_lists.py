@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,31 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_serving.champion import Champion
+from recommender_serving.deployment import Deployment
 from recommender_serving.engine.events import Event
-from recommender_serving.engine.item_rules import Rules, Selector
+from recommender_serving.engine.item_rules import Rules
 from recommender_serving.engine.item_space import ItemSpace
 from recommender_serving.engine.live_events import LiveEvent, user_observations
 from recommender_serving.engine.top_items import Query
 from recommender_serving.errors import InvalidBodyError
+from recommender_serving.interleaved_lists import draft
 from recommender_serving.list_explanations import explanations
-from recommender_serving.metrics import Metrics
+from recommender_serving.list_serving import ListServing, Plan
+from recommender_serving.ranked_items import LARGE_CATALOGUE, RankedItems, rank_items
 from recommender_serving.recommendation_request import RecommendationRequest, SessionItem
+from recommender_serving.rendered_list import ListSettings
 from recommender_serving.request_answers import RequestedItem, RequestedList, RequestedLists
 from recommender_serving.snapshot import Snapshot, UserState
 
 _NOTHING = np.empty(0, dtype=np.int32)
-_LARGE_CATALOGUE = 100_000  # items; their scores are worked out in a thread
 _AT_ONCE = 8  # users between two turns of the event loop
 _DECIMALS = 6  # of scores and stars in an answer
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RankedItems:
-    """The items of a list with their scores before and after discount and boosts."""
-
-    items: NDArray[np.int64]
-    raw_scores: NDArray[np.float64]
-    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,44 +45,79 @@ class RequestedListMaker:
     """Makes the lists that a body asks for.
 
     Args:
-        champion: Answers.
-        metrics: Where lists are counted.
-        ranking_ids: A name for every list.
+        champion: The models.
+        serving: Says who draws up a user's list, counts and logs it.
     """
 
-    def __init__(self, champion: Champion, metrics: Metrics, ranking_ids: Iterator[bytes]) -> None:
+    def __init__(self, champion: Champion, serving: ListServing) -> None:
         self._champion = champion
-        self._recommendations = metrics.recommendations
-        self._ranking_ids = ranking_ids
+        self._serving = serving
 
     async def answer(self, request: RecommendationRequest) -> RequestedList | RequestedLists:
-        """One list, or one per user; all from one model.
+        """One list, or one per user; all from one deployment.
 
         Raises:
             NotReadyError: there is no model.
-            AlgorithmNotDeployedError: no model of the algorithm is in service.
+            AlgorithmNotDeployedError: no model of the algorithm, or of the variant to try out, is in service.
+            VariantNotRunningError: the variant to try out is not running.
             InvalidBodyError: the catalogue has no such category.
         """
-        snapshot, rules = self._champion.deployed(request.algorithm), request.rules()
-        if unknown := snapshot.catalogue.selector.unknown_categories(rules):
+        deployment = self._champion.deployment
+        rules = request.rules()
+        if unknown := deployment.of(request.algorithm).catalogue.selector.unknown_categories(rules):
             raise InvalidBodyError(f"categories: expected categories of the catalogue, got {', '.join(unknown[:10])}")
         if request.items is not None:
-            events = _events_of(request.items)
-            session = _Asker("", snapshot.state_of_session(events), events)
-            return await self._list(snapshot, request, rules, session)
+            return await self._session_list(deployment, request)
         if request.users is None:
-            return await self._list(snapshot, request, rules, _user(snapshot, request.user_id))
+            return await self._user_list(deployment, request, str(request.user_id))
         lists: list[RequestedList] = []
         for start in range(0, len(request.users), _AT_ONCE):
-            users = [_user(snapshot, user) for user in request.users[start : start + _AT_ONCE]]
-            lists += await asyncio.gather(*(self._list(snapshot, request, rules, user) for user in users))
+            users = map(str, request.users[start : start + _AT_ONCE])
+            lists += await asyncio.gather(*(self._user_list(deployment, request, user) for user in users))
             await asyncio.sleep(0)
         return RequestedLists(lists=lists)
 
-    async def _list(
-        self, snapshot: Snapshot, request: RecommendationRequest, rules: Rules, asker: _Asker
-    ) -> RequestedList:
-        state, space = asker.state, snapshot.catalogue.space
+    async def _session_list(self, deployment: Deployment, request: RecommendationRequest) -> RequestedList:
+        plan = self._serving.plan_without_experiment(deployment, request.algorithm, _wanted(request))
+        snapshot = plan.rankers[0].snapshot
+        events = _events_of(request.items or ())
+        session = _Asker("", snapshot.state_of_session(events), events)
+        return self._booked(plan, await self._list(snapshot, request, session))
+
+    async def _user_list(self, deployment: Deployment, request: RecommendationRequest, user_id: str) -> RequestedList:
+        wanted = _wanted(request)
+        if request.may_join_experiments:
+            plan = self._serving.plan(deployment, user_id, wanted, request.variant)
+        else:
+            plan = self._serving.plan_without_experiment(deployment, request.algorithm, wanted)
+        lists = [
+            await self._list(ranker.snapshot, _ranked_by(request, ranker.wanted), _user(ranker.snapshot, user_id))
+            for ranker in plan.rankers
+        ]
+        if plan.arm is None or len(lists) == 1:
+            return self._booked(plan, lists[0])
+        control, treatment = lists
+        rankers = (plan.rankers[0], plan.rankers[1])
+        entries, teams = draft(
+            plan.arm.reference.name,
+            user_id,
+            rankers,
+            control.recommendations,
+            treatment.recommendations,
+            control.as_of,
+        )
+        return self._booked(plan, msgspec.structs.replace(control, recommendations=entries), teams)
+
+    def _booked(self, plan: Plan, served: RequestedList, teams: tuple[str, ...] | None = None) -> RequestedList:
+        """The list with its experiment and ranking id."""
+        user_id = served.user_id if isinstance(served.user_id, str) else ""
+        items = tuple(entry.item_id for entry in served.recommendations)
+        ranking_id = self._serving.book(plan, user_id, served.source, items, teams).decode()
+        experiment = None if plan.arm is None else plan.arm.reference
+        return msgspec.structs.replace(served, experiment=experiment, ranking_id=ranking_id)
+
+    async def _list(self, snapshot: Snapshot, request: RecommendationRequest, asker: _Asker) -> RequestedList:
+        state, space, rules = asker.state, snapshot.catalogue.space, request.rules()
         seen = _seen(state, space) if request.exclude_seen else _NOTHING
         ranked = await _ranked(snapshot, space, state, rules, request.num_recommendations, seen)
         stars = space.stars(ranked.items, state.rating, state.bias)
@@ -108,7 +137,6 @@ class RequestedListMaker:
                 msgspec.structs.replace(entry, explanation=reason)
                 for entry, reason in zip(recommendations, reasons, strict=True)
             ]
-        self._recommendations.labels(state.source).inc()
         return RequestedList(
             user_id=asker.user_id or msgspec.UNSET,
             recommendations=recommendations,
@@ -116,7 +144,7 @@ class RequestedListMaker:
             source=state.source,
             unknown_items=state.unknown_items,
             as_of=state.as_of,
-            ranking_id=next(self._ranking_ids).decode(),
+            ranking_id="",
         )
 
 
@@ -129,21 +157,23 @@ async def _ranked(  # noqa: PLR0917
         eligible = selector.eligible(space, rules, seen)
         items, scores = await snapshot.search(Query(vector=state.ranking, n=n, eligible=eligible))
         return RankedItems(items, scores, scores)
-    rank = partial(_rank, selector, space, state, rules, n, seen)
-    return await asyncio.to_thread(rank) if len(space) > _LARGE_CATALOGUE else rank()
+    rank = partial(rank_items, selector, space, None if state.source == "popular" else state.ranking, rules, n, seen)
+    return await asyncio.to_thread(rank) if len(space) > LARGE_CATALOGUE else rank()
 
 
-def _rank(  # noqa: PLR0917
-    selector: Selector, space: ItemSpace, state: UserState, rules: Rules, n: int, seen: NDArray[np.integer]
-) -> RankedItems:
-    raw = space.popularity if state.source == "popular" else space.scores(state.ranking)
-    scores = selector.weighed(space, raw, rules)
-    items = selector.select(space, scores, selector.eligible(space, rules, seen), n, rules)
-    return RankedItems(items, raw[items].astype(np.float64), scores[items].astype(np.float64))
+def _wanted(request: RecommendationRequest) -> ListSettings:
+    return ListSettings(
+        request.num_recommendations, request.exclude_seen, request.popularity_discount, request.diversity
+    )
 
 
-def _user(snapshot: Snapshot, user_id: str | int | None) -> _Asker:
-    return _Asker(str(user_id), snapshot.state_of(str(user_id)), snapshot.events_of(str(user_id)))
+def _ranked_by(request: RecommendationRequest, wanted: ListSettings) -> RecommendationRequest:
+    """The request with the ranking settings of an arm."""
+    return msgspec.structs.replace(request, popularity_discount=wanted.popularity_discount, diversity=wanted.diversity)
+
+
+def _user(snapshot: Snapshot, user_id: str) -> _Asker:
+    return _Asker(user_id, snapshot.state_of(user_id), snapshot.events_of(user_id))
 
 
 def _seen(state: UserState, space: ItemSpace) -> NDArray[np.integer]:

@@ -3,38 +3,38 @@
 A request takes one snapshot and answers from it alone, so factors of two models never meet in an answer.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_serving.answers import ModelReference, Recommendation, RecommendationList
+from recommender_serving.answers import ModelReference, Recommendation, RecommendationList, Source
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
 from recommender_serving.engine.history import REMOVE
+from recommender_serving.engine.item_rules import Rules
 from recommender_serving.engine.live_catalogue import LiveCatalogue
 from recommender_serving.engine.live_events import LiveEvent, LiveEvents, user_observations
 from recommender_serving.engine.ranking import popular_items
 from recommender_serving.engine.top_items import Query, TopItems
 from recommender_serving.metrics import Metrics
 from recommender_serving.model_loading import LoadedModel
+from recommender_serving.ranked_items import LARGE_CATALOGUE, RankedItems, rank_items
+from recommender_serving.rendered_list import ListSettings, RenderedList, render
 from recommender_serving.search_threads import SearchThreads
 from recommender_serving.timestamps import rfc3339
 from recommender_serving.user_cache import CachedUser, UserCache
 
-Source = Literal["personalized", "folded_in", "popular"]
 _NOTHING = np.empty(0, dtype=np.int32)
 _KEPT_ITEM_TEXTS = 65_536
 _LARGEST_INLINE_SEARCH = 2_000_000  # numbers of the item factors; about 0.2 ms
 _DECIMALS = 6  # of scores and stars in an answer
-_START = b'{"user_id":""'
-_END = b'"experiment":null,"ranking_id":""}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +115,34 @@ class Snapshot:
         """Memory of kept users and lists."""
         return self._users.size
 
-    async def answer(self, user_id: str, n: int, *, exclude_seen: bool, ranking_id: bytes) -> tuple[Source, bytes]:
-        """The list as JSON, with the answer's own ranking id; rendered again only after the user's next event."""
+    async def answer(self, user_id: str, wanted: ListSettings) -> RenderedList:
+        """The list, rendered; again only after the user's next event."""
         user = self._up_to_date(user_id)
-        body = user.lists.get((n, exclude_seen))
-        if body is not None:
+        rendered = user.lists.get(wanted)
+        if rendered is not None:
             self._cache_hits.inc()
         else:
             self._cache_misses.inc()
-            body = await self._render(user.state, n, exclude_seen=exclude_seen)
-            self._users.add_list(user_id, user, (n, exclude_seen), body)
-        start = b'{"user_id":%b' % msgspec.json.encode(user_id)
-        return user.state.source, b'%b%b"experiment":null,"ranking_id":"%b"}' % (start, body, ranking_id)
+            rendered = render(await self._recommend(user.state, wanted))
+            self._users.add_list(user_id, user, wanted, rendered)
+        return rendered
 
-    async def recommend(self, user_id: str, n: int, *, exclude_seen: bool) -> RecommendationList:
-        """The best `n` items for a user, best first; fewer only if fewer are left."""
-        recommendations = await self._recommend(self.state_of(user_id), n, exclude_seen=exclude_seen)
+    async def kept(self, user_id: str, key: Hashable, make: Callable[[], Awaitable[RenderedList]]) -> RenderedList:
+        """Any list that is the user's own until their next event; of users that nobody knows nothing is kept."""
+        user = self._up_to_date(user_id)
+        rendered = user.lists.get(key)
+        if rendered is not None:
+            self._cache_hits.inc()
+            return rendered
+        self._cache_misses.inc()
+        rendered = await make()
+        if user is not self._stranger:
+            self._users.add_list(user_id, user, key, rendered)
+        return rendered
+
+    async def recommend(self, user_id: str, wanted: ListSettings) -> RecommendationList:
+        """The best items for a user, best first; fewer only if fewer are left."""
+        recommendations = await self._recommend(self.state_of(user_id), wanted)
         return msgspec.structs.replace(recommendations, user_id=user_id)
 
     async def search(self, query: Query) -> TopItems:
@@ -226,18 +238,16 @@ class Snapshot:
             as_of=rfc3339(max(event.timestamp_us for event, _, _ in live)),
         )
 
-    async def _render(self, state: UserState, n: int, *, exclude_seen: bool) -> bytes:
-        """The JSON between the user's id and what differs from answer to answer: experiment and ranking id."""
-        document = msgspec.json.encode(await self._recommend(state, n, exclude_seen=exclude_seen))
-        return document.removeprefix(_START).removesuffix(_END)
-
-    async def _recommend(self, state: UserState, n: int, *, exclude_seen: bool) -> RecommendationList:
-        if state.source == "popular":
-            items = popular_items(self.model.popularity, n, _NOTHING)
+    async def _recommend(self, state: UserState, wanted: ListSettings) -> RecommendationList:
+        if wanted.popularity_discount or wanted.diversity:
+            ranked = await self._ranked(state, wanted)
+            items, scores = ranked.items, ranked.scores
+        elif state.source == "popular":
+            items = popular_items(self.model.popularity, wanted.n, _NOTHING)
             scores = self.model.popularity[items].astype(np.float64)
         else:
-            excluded = state.seen if exclude_seen else None
-            items, scores = await self.search(Query(vector=state.ranking, n=n, excluded=excluded))
+            excluded = state.seen if wanted.exclude_seen else None
+            items, scores = await self.search(Query(vector=state.ranking, n=wanted.n, excluded=excluded))
         entries = zip(
             items.tolist(),
             scores.round(_DECIMALS).tolist(),
@@ -252,6 +262,16 @@ class Snapshot:
             unknown_items=state.unknown_items,
             as_of=state.as_of,
         )
+
+    async def _ranked(self, state: UserState, wanted: ListSettings) -> RankedItems:
+        """The list by settings that weigh or spread the scores of all items."""
+        space, selector = self.catalogue.space, self.catalogue.selector
+        vector = None if state.source == "popular" else state.ranking
+        rules = Rules(popularity_discount=wanted.popularity_discount, diversity=wanted.diversity)
+        rank = partial(
+            rank_items, selector, space, vector, rules, wanted.n, state.seen if wanted.exclude_seen else _NOTHING
+        )
+        return await asyncio.to_thread(rank) if len(space) > LARGE_CATALOGUE else rank()
 
     def _predicted_ratings(self, state: UserState, items: NDArray[np.integer]) -> NDArray[np.float64]:
         head, scale = self.model.rating, self.model.manifest.scale

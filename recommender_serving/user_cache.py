@@ -1,12 +1,14 @@
 """What is kept of recently asked users: their solved state and rendered lists, within a number of bytes."""
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+from recommender_serving.rendered_list import RenderedList
 
 S = TypeVar("S")
 
 _BYTES_PER_USER = 1_200  # Python objects of one entry, beside its arrays and lists
-_BYTES_PER_LIST = 200
 
 
 class CachedUser(Generic[S]):
@@ -15,7 +17,7 @@ class CachedUser(Generic[S]):
     Attributes:
         state: What the lists are made from.
         version: Of the user's events, that the state was made from.
-        lists: (length, seen items left out) -> rendered list.
+        lists: What was asked for -> rendered list.
         size: Bytes that the cache counts for the entry.
     """
 
@@ -24,7 +26,7 @@ class CachedUser(Generic[S]):
     def __init__(self, state: S, version: int, size: int) -> None:
         self.state = state
         self.version = version
-        self.lists: dict[tuple[int, bool], bytes] = {}
+        self.lists: dict[Hashable, RenderedList] = {}
         self.size = size
 
 
@@ -61,12 +63,12 @@ class UserCache(Generic[S]):
         self._grow(user.size)
         return user
 
-    def add_list(self, user_id: str, user: CachedUser[S], key: tuple[int, bool], body: bytes) -> None:
+    def add_list(self, user_id: str, user: CachedUser[S], key: Hashable, rendered: RenderedList) -> None:
         """Keep a list that was made from the state of this very entry."""
-        user.lists[key] = body
+        user.lists[key] = rendered
         if self._users.get(user_id) is user:
-            user.size += _BYTES_PER_LIST + len(body)
-            self._grow(_BYTES_PER_LIST + len(body))
+            user.size += rendered.size
+            self._grow(rendered.size)
 
     def _grow(self, size: int) -> None:
         self.size += size

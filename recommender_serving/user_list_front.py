@@ -1,8 +1,6 @@
 """The fast path: plain requests for one user's list are answered here, before Litestar's routing and validation."""
 
 import logging
-from collections.abc import Iterator
-from typing import NamedTuple, get_args
 from urllib.parse import parse_qsl
 
 from litestar.enums import ScopeType
@@ -12,24 +10,15 @@ from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import decoded_user_id
 from recommender_serving.engine.manifest import ALGORITHMS
 from recommender_serving.errors import ServiceError
-from recommender_serving.metrics import Metrics
-from recommender_serving.snapshot import Source
+from recommender_serving.rendered_list import ListSettings
+from recommender_serving.user_lists import DEFAULT_LENGTH, ListParameters, UserLists
 
 ROUTE = "/recommendations/user/{user_id}"
-DEFAULT_LENGTH = 10
 _PREFIX = ROUTE.removesuffix("{user_id}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _KEPT_QUERIES = 1_000
 
 logger = logging.getLogger(__name__)
-
-
-class Parameters(NamedTuple):
-    """What a query string asks for."""
-
-    num_recommendations: int = DEFAULT_LENGTH
-    exclude_seen: bool = True
-    algorithm: str | None = None
 
 
 class UserListFront:
@@ -40,21 +29,17 @@ class UserListFront:
 
     Args:
         app: What answers everything else.
-        champion: Answers.
-        metrics: Where lists are counted.
-        ranking_ids: A name for every list.
+        champion: Says whether there is a model.
+        lists: Answers.
         longest: Largest `num_recommendations`.
     """
 
-    def __init__(
-        self, app: ASGIApp, champion: Champion, metrics: Metrics, ranking_ids: Iterator[bytes], longest: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, champion: Champion, lists: UserLists, longest: int) -> None:
         self._app = app
         self._champion = champion
-        self._served = {source: metrics.recommendations.labels(source) for source in get_args(Source)}
-        self._ranking_ids = ranking_ids
+        self._lists = lists
         self._longest = longest
-        self._queries: dict[bytes, Parameters | None] = {}
+        self._queries: dict[bytes, ListParameters | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -74,22 +59,14 @@ class UserListFront:
         if parameters is None or "/" in encoded_user_id or not self._champion.ready:
             return None
         try:
-            user_id = decoded_user_id(encoded_user_id)
-            source, body = await self._champion.deployed(parameters.algorithm).answer(
-                user_id,
-                parameters.num_recommendations,
-                exclude_seen=parameters.exclude_seen,
-                ranking_id=next(self._ranking_ids),
-            )
+            return await self._lists.answer(decoded_user_id(encoded_user_id), parameters)
         except ServiceError:
             return None
         except Exception:
             logger.exception("the fast path failed")
             return None
-        self._served[source].inc()
-        return body
 
-    def _parameters(self, query: bytes) -> Parameters | None:
+    def _parameters(self, query: bytes) -> ListParameters | None:
         """What a query string asks for; None if it is not entirely plain."""
         if query in self._queries:
             return self._queries[query]
@@ -98,7 +75,7 @@ class UserListFront:
         parameters = self._queries[query] = self._parsed(query)
         return parameters
 
-    def _parsed(self, query: bytes) -> Parameters | None:
+    def _parsed(self, query: bytes) -> ListParameters | None:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         given = dict(pairs)
         number = given.pop("num_recommendations", str(DEFAULT_LENGTH))
@@ -109,4 +86,6 @@ class UserListFront:
             return None
         if algorithm not in {None, *ALGORITHMS}:
             return None
-        return Parameters(int(number), exclude_seen, algorithm) if 1 <= int(number) <= self._longest else None
+        if not 1 <= int(number) <= self._longest:
+            return None
+        return ListParameters(ListSettings(int(number), exclude_seen), algorithm)

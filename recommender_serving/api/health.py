@@ -7,11 +7,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from recommender_serving.answers import Health
 from recommender_serving.champion import Champion
 from recommender_serving.errors import problem_responses
+from recommender_serving.experiments import Experiments
 from recommender_serving.metrics import Metrics
 
 
-def health_routes(champion: Champion, metrics: Metrics) -> list[HTTPRouteHandler]:
-    """The routes, bound to the champion and the metrics of this service."""
+def health_routes(champion: Champion, experiments: Experiments, metrics: Metrics) -> list[HTTPRouteHandler]:
+    """The routes, bound to the champion, the experiments and the metrics of this service."""
 
     @get("/health/live", operation_id="live", summary="Is the process alive", tags=["operation"])
     async def live() -> Health:
@@ -28,13 +29,14 @@ def health_routes(champion: Champion, metrics: Metrics) -> list[HTTPRouteHandler
     async def ready() -> Health:
         """200 once a champion with its live events serves; `degraded` lists what is amiss meanwhile."""
         _ = champion.snapshot
-        reasons = champion.reasons()
+        reasons = [*champion.reasons(), *experiments.reasons()]
         return Health(status="degraded" if reasons else "ready", reasons=reasons)
 
     @get("/metrics", operation_id="metrics", summary="Prometheus metrics", tags=["operation"], media_type="text/plain")
     async def prometheus_metrics() -> Response[bytes]:
         """All metrics in Prometheus' text format."""
         champion.observe()
+        experiments.observe()
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return [live, ready, prometheus_metrics]

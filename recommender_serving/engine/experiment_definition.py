@@ -10,7 +10,14 @@ import msgspec
 
 from recommender_serving.engine.config import require_positive
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+INTERLEAVED = "interleaved"
+"""What a list is of that two variants have drawn up together."""
+
+_NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_NAME = re.compile(_NAME_PATTERN)
+VARIANT_PATTERN = f"^{_NAME_PATTERN}:{_NAME_PATTERN}$"
+"""How a call names the variant of an experiment that it wants to try out."""
+
 Metric = Literal["ctr", "conversion", "mean_rating"]
 
 
@@ -110,6 +117,8 @@ class ExperimentDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
                 raise ValueError(f"names of experiments and variants are 1-64 of A-Z a-z 0-9 _ . -, got {name!r}")
         if "control" not in self.variants or len(self.variants) < 2:
             raise ValueError(f"variants must hold 'control' and at least one other, got {sorted(self.variants)}")
+        if INTERLEAVED in self.variants:
+            raise ValueError(f"{INTERLEAVED!r} names the lists of both variants together, no variant may be called so")
         if self.kind == "interleaving" and len(self.variants) != 2:
             raise ValueError(f"interleaving compares exactly two variants, got {sorted(self.variants)}")
         unknown = sorted(set(self.forced.values()) - set(self.variants))

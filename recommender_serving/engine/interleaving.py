@@ -3,14 +3,18 @@
 Radlinski, Kurup, Joachims (CIKM 2008), "How Does Clickthrough Data Reflect Retrieval Quality?", algorithm 2.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
+T = TypeVar("T", bound=Hashable)
+
 
 @dataclass(frozen=True)
-class InterleavedList:
+class InterleavedList(Generic[T]):
     """A merged list.
 
     Attributes:
@@ -18,13 +22,13 @@ class InterleavedList:
         treatment: for each of them, whether the treatment's team placed it, else control's.
     """
 
-    items: tuple[int, ...]
+    items: tuple[T, ...]
     treatment: tuple[bool, ...]
 
 
 def team_draft(
-    control: Sequence[int], treatment: Sequence[int], count: int, generator: np.random.Generator
-) -> InterleavedList:
+    control: Sequence[T], treatment: Sequence[T], count: int, generator: np.random.Generator
+) -> InterleavedList[T]:
     """Let the two rankers pick in turn their best item that is not yet shown; who picks first is tossed every round.
 
     Args:
@@ -34,7 +38,7 @@ def team_draft(
         generator: tosses the coins.
     """
     queues = {False: iter(control), True: iter(treatment)}
-    items: dict[int, bool] = {}
+    items: dict[T, bool] = {}
     exhausted: set[bool] = set()
     while len(items) < count and len(exhausted) < 2:
         first = bool(generator.integers(2))
@@ -47,3 +51,15 @@ def team_draft(
             else:
                 items[pick] = team
     return InterleavedList(tuple(items), tuple(items.values()))
+
+
+def coins_of(experiment: str, user_id: str, state: str) -> np.random.Generator:
+    """Coins for one user of an experiment: every replica tosses alike, and anew when the user's state changes.
+
+    Args:
+        experiment: its name.
+        user_id: who gets the list.
+        state: anything that changes with what the two rankings are made from.
+    """
+    text = "\0".join(("interleaving", experiment, user_id, state)).encode()
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big"))

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from recommender_serving.engine.config import StreamingSettings
+from recommender_serving.engine.config import RecommendationLogSettings, StreamingSettings
+from recommender_serving.engine.recommendation_log import ServedList, decode_served_list
 from recommender_serving.event_publisher import Delivery, Outgoing
 from recommender_serving.follow_status import FollowState, FollowStatus, Record
 
@@ -39,6 +40,44 @@ class MemoryTopic:
 
     def publisher(self, _: StreamingSettings, __: float) -> "MemoryPublisher":
         return MemoryPublisher(self)
+
+
+class MemoryLog:
+    """The topic of served lists: keeps what is written, drops it while `is_full`."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, bytes]] = []
+        self.is_full = False
+
+    def writer(
+        self, _: StreamingSettings, __: RecommendationLogSettings, dropped: Callable[[int], None]
+    ) -> "MemoryLogWriter":
+        return MemoryLogWriter(self, dropped)
+
+    @property
+    def lists(self) -> list[ServedList]:
+        """What was written, decoded."""
+        return [decode_served_list(value) for _, value in self.records]
+
+
+class MemoryLogWriter:
+    """Writes to the log at once."""
+
+    def __init__(self, log: MemoryLog, dropped: Callable[[int], None]) -> None:
+        self._log = log
+        self._dropped = dropped
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def write(self, user_id: str, value: bytes) -> None:
+        if self._log.is_full:
+            self._dropped(1)
+        else:
+            self._log.records.append((user_id, value))
 
 
 class MemoryFollower:

@@ -17,7 +17,7 @@ from tests.unit.recommender_serving.service import Service
 @contextmanager
 def listening(service: Service) -> Iterator[str]:
     """The service's base URL while it runs, ready or not."""
-    app = create_app(service.settings, service.topic.follower, service.topic.publisher)
+    app = create_app(service.settings, service.topic.follower, service.topic.publisher, service.log.writer)
     config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="none", log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
     app.state.is_stopping = lambda: server.should_exit

@@ -18,10 +18,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from recommender_serving.app import create_app
 from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
-from recommender_serving.engine.config import ApiSettings, StorageSettings
+from recommender_serving.engine.config import ApiSettings, RecommendationLogSettings, StorageSettings
 from recommender_serving.engine.factor_model import FactorModel, write_model
 from recommender_serving.settings import AccessSettings, ChampionSettings, LogSettings, Settings
-from tests.unit.recommender_serving.memory_topic import MemoryTopic
+from tests.unit.recommender_serving.memory_topic import MemoryLog, MemoryTopic
 
 Client = AsyncTestClient[Litestar]
 
@@ -32,6 +32,8 @@ class Service:
 
     root: Path
     topic: MemoryTopic = field(default_factory=MemoryTopic)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    logged_share: float = 0.0
     refused_retry_seconds: float = 0.02
     access: AccessSettings = field(default_factory=AccessSettings)
     logging: LogSettings = field(default_factory=LogSettings)
@@ -42,6 +44,7 @@ class Service:
         return Settings(
             storage=StorageSettings(root=str(self.root)),
             api=ApiSettings(max_body_bytes=262_144),
+            recommendation_log=RecommendationLogSettings(share=self.logged_share),
             champion=ChampionSettings(poll_interval_seconds=0.01, refused_retry_seconds=self.refused_retry_seconds),
             access=self.access,
             logging=self.logging,
@@ -64,7 +67,7 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Client]:
-        app = create_app(self.settings, self.topic.follower, self.topic.publisher)
+        app = create_app(self.settings, self.topic.follower, self.topic.publisher, self.log.writer)
         app.asgi_handler = from_address(self.peer, app.asgi_handler)
         async with AsyncTestClient(app) as client:
             yield client

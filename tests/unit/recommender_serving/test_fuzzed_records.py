@@ -10,6 +10,7 @@ from recommender_serving.engine.live_events import LiveEvents
 from recommender_serving.follow_status import Record
 from recommender_serving.live_updates import LiveUpdates
 from recommender_serving.metrics import Metrics
+from recommender_serving.rendered_list import ListSettings
 from tests.factories import make_model
 from tests.unit.recommender_serving.memory_topic import MemoryTopic
 from tests.unit.recommender_serving.service import Service, event_json, items_of, metric, recommend, until
@@ -62,7 +63,7 @@ async def test_any_records_are_applied_or_counted_as_rejected(records: list[byte
     assert counted["applied"] >= 2
     snapshot = snapshot_of(MODEL, store)
     for user_id in ("u0", "u1", "new", "7", "nobody"):
-        answer = await snapshot.recommend(user_id, 5, exclude_seen=True)
+        answer = await snapshot.recommend(user_id, ListSettings(5))
         assert len(answer.recommendations) <= 5
         assert all(0.5 <= entry.predicted_rating <= 5.0 for entry in answer.recommendations)
 

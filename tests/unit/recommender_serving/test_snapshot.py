@@ -13,6 +13,7 @@ from recommender_serving.answers import RecommendationList
 from recommender_serving.engine.config import RatingScale
 from recommender_serving.engine.events import EVENT_TYPES, Event
 from recommender_serving.engine.live_events import LiveEvents
+from recommender_serving.rendered_list import ListSettings
 from recommender_serving.snapshot import Snapshot
 from tests.factories import START_US, history_of, make_event, make_model
 from tests.unit.recommender_serving.snapshots import snapshot_of
@@ -40,7 +41,7 @@ def now(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def recommend(snapshot: Snapshot, user_id: str, n: int, *, exclude_seen: bool = True) -> RecommendationList:
-    return now(snapshot.recommend(user_id, n, exclude_seen=exclude_seen))
+    return now(snapshot.recommend(user_id, ListSettings(n, exclude_seen)))
 
 
 ratings = st.lists(
@@ -112,7 +113,9 @@ def test_rendered_lists_equal_lists_and_die_with_the_users_next_event() -> None:
             for n, exclude_seen in ((3, True), (5, True), (5, False)):
                 expected = recommend(snapshot, user, n, exclude_seen=exclude_seen)
                 for ranking_id in (b"first", b"second"):
-                    source, body = now(snapshot.answer(user, n, exclude_seen=exclude_seen, ranking_id=ranking_id))
+                    rendered = now(snapshot.answer(user, ListSettings(n, exclude_seen)))
+                    source, body = rendered.source, rendered.answer(user, b"null", ranking_id)
+                    assert list(rendered.items) == [entry.item_id for entry in expected.recommendations]
                     assert msgspec.json.decode(body, type=type(expected)) == msgspec.structs.replace(
                         expected, ranking_id=ranking_id.decode()
                     )
@@ -189,9 +192,9 @@ def test_after_any_events_a_kept_snapshot_answers_like_a_new_one(
     for offset, event in enumerate(events):
         live.apply(event, 0, offset)
         for user in USERS:
-            answer = now(kept.answer(user, n, exclude_seen=seen, ranking_id=b"r"))
+            answer = now(kept.answer(user, ListSettings(n, seen)))
             fresh = snapshot_of(HYPOTHESIS_MODEL, live_with(*events[: offset + 1]))
-            assert answer == now(fresh.answer(user, n, exclude_seen=seen, ranking_id=b"r"))
+            assert answer == now(fresh.answer(user, ListSettings(n, seen)))
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,7 +1,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommender_serving.rendered_list import RenderedList
 from recommender_serving.user_cache import UserCache
+
+
+def rendered(size: int) -> RenderedList:
+    return RenderedList("popular", (), None, bytes(size))
 
 
 def filled(capacity: int, *user_ids: str) -> UserCache[str]:
@@ -23,10 +28,10 @@ def test_a_new_state_drops_the_lists_of_the_old_one() -> None:
     cache = filled(10_000, "a")
     old = cache.get("a")
     assert old is not None
-    cache.add_list("a", old, (10, True), b"old")
+    cache.add_list("a", old, (10, True), rendered(0))
     new = cache.put("a", "newer", version=2, state_bytes=0)
     assert new.lists == {}
-    cache.add_list("a", old, (5, True), b"finished too late")
+    cache.add_list("a", old, (5, True), rendered(0))
     assert cache.get("a") is new
     assert new.lists == {}
 
@@ -35,7 +40,7 @@ def test_lists_and_arrays_count() -> None:
     cache = filled(10_000, "a", "b")
     user = cache.get("a")
     assert user is not None
-    cache.add_list("a", user, (10, True), bytes(9_000))
+    cache.add_list("a", user, (10, True), rendered(9_000))
     assert len(cache) == 1, "the list took the room of both users"
     assert cache.get("a") is user, "and the user who was asked for last stays, even alone"
     cache.put("c", "large", version=0, state_bytes=9_000)
@@ -48,7 +53,7 @@ def test_the_size_is_that_of_the_entries_and_bounded(actions: list[tuple[str, in
     for user_id, action, size in actions:
         user = cache.get(user_id)
         if action and user is not None:
-            cache.add_list(user_id, user, (action, True), bytes(size))
+            cache.add_list(user_id, user, (action, True), rendered(size))
         else:
             cache.put(user_id, action, version=0, state_bytes=size)
         assert cache.size == sum(entry.size for entry in cache._users.values())

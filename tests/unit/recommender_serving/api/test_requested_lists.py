@@ -257,7 +257,7 @@ async def test_before_there_is_a_model_the_answer_is_503(service: Service) -> No
 async def test_a_large_catalogue_is_ranked_beside_the_event_loop(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recommender_serving.requested_lists._LARGE_CATALOGUE", 10)
+    monkeypatch.setattr("recommender_serving.requested_lists.LARGE_CATALOGUE", 10)
     service.publish(MODEL)
     async with service.ready() as client:
         items = items_of(await ask(client, user_id="u0", max_per_category=2))

@@ -26,6 +26,7 @@ def definition(**changes: Any) -> ExperimentDefinition:
         ({"name": "a b"}, "'a b'"),
         ({"variants": {"control": ARMS["control"]}}, "at least one other"),
         ({"variants": {"a": ARMS["control"], "b": ARMS["control"]}}, "must hold 'control'"),
+        ({"variants": {**ARMS, "interleaved": ARMS["control"]}}, "no variant may be called so"),
         ({"variants": {**ARMS, "third": ARMS["control"]}, "kind": "interleaving"}, "exactly two"),
         ({"traffic_share": 1.1}, "traffic_share"),
         ({"forced": {"me": "blue"}}, "blue"),

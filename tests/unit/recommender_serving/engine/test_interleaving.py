@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender_serving.engine.interleaving import team_draft
+from recommender_serving.engine.interleaving import coins_of, team_draft
 
 rankings = st.lists(st.integers(0, 30), unique=True, max_size=15)
 
@@ -41,3 +42,18 @@ def test_equal_rankings_give_the_ranking_and_fair_teams_at_every_place() -> None
 def test_the_same_seed_gives_the_same_list() -> None:
     lists = [team_draft([1, 2, 3], [3, 4, 5], 4, np.random.default_rng(7)) for _ in range(2)]
     assert lists[0] == lists[1]
+
+
+def test_coins_are_those_of_user_experiment_and_state() -> None:
+    def tosses(*names: str) -> tuple[int, ...]:
+        return tuple(coins_of(*names).integers(2, size=64).tolist())
+
+    base = ("one", "user1", "2024-01-01")
+    assert tosses(*base) == tosses(*base)
+    others = [("two", "user1", "2024-01-01"), ("one", "user2", "2024-01-01"), ("one", "user1", "2024-01-02")]
+    assert len({tosses(*base), *(tosses(*other) for other in others)}) == 4
+
+
+def test_over_users_both_teams_begin_equally_often() -> None:
+    begins = [team_draft("ab", "cd", 1, coins_of("e", f"u{number}", "s")).treatment[0] for number in range(2_000)]
+    assert sum(begins) == pytest.approx(1_000, abs=120)

@@ -1,0 +1,61 @@
+"""The list of one user as JSON, as `GET /recommendations/user/{user_id}` answers it."""
+
+from typing import NamedTuple
+
+from recommender_serving.champion import Champion
+from recommender_serving.interleaved_lists import interleaved_list
+from recommender_serving.list_serving import ListServing
+from recommender_serving.rendered_list import ListSettings
+
+DEFAULT_LENGTH = 10
+_NO_EXPERIMENT = b"null"
+
+
+class ListParameters(NamedTuple):
+    """What a request for one user's list asks for.
+
+    Attributes:
+        wanted: Length of the list, and whether seen items are left out.
+        algorithm: Of the model that is to answer; such a list belongs to no experiment.
+        variant: `EXPERIMENT:VARIANT` to try out; such a list is marked as forced.
+    """
+
+    wanted: ListSettings = ListSettings(DEFAULT_LENGTH)
+    algorithm: str | None = None
+    variant: str | None = None
+
+
+class UserLists:
+    """Answers for one user.
+
+    Args:
+        champion: The models.
+        serving: Plans and books.
+    """
+
+    def __init__(self, champion: Champion, serving: ListServing) -> None:
+        self._champion = champion
+        self._serving = serving
+
+    async def answer(self, user_id: str, asked: ListParameters) -> bytes:
+        """The list.
+
+        Raises:
+            NotReadyError: there is no model.
+            AlgorithmNotDeployedError: no model of the algorithm, or of the variant to try out, is in service.
+            VariantNotRunningError: the variant to try out is not running.
+        """
+        deployment, serving = self._champion.deployment, self._serving
+        if asked.algorithm is None:
+            plan = serving.plan(deployment, user_id, asked.wanted, asked.variant)
+        else:
+            plan = serving.plan_without_experiment(deployment, asked.algorithm, asked.wanted)
+        arm = plan.arm
+        if arm is not None and len(plan.rankers) == 2:
+            control, treatment = plan.rankers
+            rendered = await interleaved_list(arm.reference.name, user_id, control, treatment)
+        else:
+            ranker = plan.rankers[0]
+            rendered = await ranker.snapshot.answer(user_id, ranker.wanted)
+        ranking_id = serving.book(plan, user_id, rendered.source, rendered.items, rendered.teams)
+        return rendered.answer(user_id, _NO_EXPERIMENT if arm is None else arm.json, ranking_id)
