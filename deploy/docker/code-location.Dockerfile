@@ -41,6 +41,7 @@ COPY --from=build /opt/recommender /opt/recommender
 COPY --from=build --chown=10001:10001 /build/storage /var/lib/recommender
 COPY --from=build --chown=10001:10001 /build/storage /var/lib/dagster
 COPY --from=build --chown=10001:10001 /build/storage /var/lib/mlflow
+COPY deploy/docker/entrypoint.sh /opt/entrypoint.sh
 COPY config.yaml /etc/recommender/config.yaml
 COPY deploy/spark/config.yaml /etc/recommender/cluster.yaml
 COPY deploy/dagster/dagster.yaml /opt/dagster/dagster.yaml
@@ -60,4 +61,5 @@ USER 10001:10001
 EXPOSE 4000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 \
     CMD ["dagster", "api", "grpc-health-check", "--port", "4000"]
+ENTRYPOINT ["/opt/entrypoint.sh"]
 CMD ["dagster", "code-server", "start", "--host", "0.0.0.0", "--port", "4000", "--module-name", "recommender_assets.definitions", "--location-name", "recommender_assets"]
