@@ -21,6 +21,18 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class SimulatedDays(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an experiment on simulated visitors.
+
+    Attributes:
+        begins_us: real time at which each simulated day began, and at the end that at which the last one was over.
+        population: whom the visitors were drawn from.
+    """
+
+    begins_us: tuple[int, ...]
+    population: str
+
+
 def begin(root: Path, experiment: RunningExperiment) -> RunningExperiment:
     """Write question, plan and stop rule down, then let users take part; a running one may only change its traffic.
 
@@ -79,6 +91,19 @@ def read_ending(root: Path, name: str) -> Ending | None:
     """When and why it stopped, None while it runs."""
     try:
         return msgspec.json.decode(_ending_path(root, name).read_bytes(), type=Ending)
+    except FileNotFoundError:
+        return None
+
+
+def write_simulated_days(root: Path, name: str, days: SimulatedDays) -> None:
+    """Write down that the visitors of an experiment were simulated, and when their days were."""
+    _write_once(_folder(root) / name / "SIMULATED.json", days)
+
+
+def read_simulated_days(root: Path, name: str) -> SimulatedDays | None:
+    """The days of an experiment on simulated visitors, None if its users are real."""
+    try:
+        return msgspec.json.decode((_folder(root) / name / "SIMULATED.json").read_bytes(), type=SimulatedDays)
     except FileNotFoundError:
         return None
 

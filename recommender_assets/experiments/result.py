@@ -53,6 +53,7 @@ class ExperimentResult(Mapping[str, Any]):
         rates: arm -> metric.
         sample_ratio_p_value: of users having arrived in the planned proportion.
         traffic: `logged`, or `simulated` by visitors that draw on real users' ratings.
+        population: whom the inference speaks of.
         method: the statistical test.
         looks: the difference at the end of each day.
         trend: change of the daily effect over time, None with fewer than three days.
@@ -76,6 +77,7 @@ class ExperimentResult(Mapping[str, Any]):
     p_value: float | None = None
     effect_size: float | None = None
     power: float | None = None
+    population: str = ""
     method: str = ""
     looks: tuple[DailyLook, ...] = ()
     trend: EffectTrend | None = None

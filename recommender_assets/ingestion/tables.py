@@ -23,6 +23,7 @@ TableName = Literal[
     "items",
     "user_profiles",
     "item_profiles",
+    "experiment_verdicts",
 ]
 ProfileTableName = Literal["user_profiles", "item_profiles"]
 
@@ -47,6 +48,20 @@ _ACTIVITY = [
     ("per_minute", _COUNTS),
     ("per_hour", _COUNTS),
 ]
+_VERDICT_FIGURES = (
+    "control_rate",
+    "treatment_rate",
+    "lift",
+    "lift_low",
+    "lift_high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p_value",
+    "effect_size",
+    "power",
+    "sample_ratio_p_value",
+)
 
 SCHEMAS: dict[TableName, pa.Schema] = {
     "interactions": pa.schema(
@@ -115,6 +130,23 @@ SCHEMAS: dict[TableName, pa.Schema] = {
         [("user_id", pa.string()), *_ACTIVITY, ("category_affinity", pa.map_(pa.string(), pa.float64()))]
     ),
     "item_profiles": pa.schema([("item_id", pa.string()), ("users", pa.int64()), *_ACTIVITY]),
+    "experiment_verdicts": pa.schema(
+        [
+            ("experiment", pa.string()),
+            ("treatment", pa.string()),
+            ("day", pa.date32()),
+            ("metric", pa.string()),
+            ("decision", pa.string()),
+            ("reason", pa.string()),
+            ("traffic", pa.string()),
+            *((name, pa.float64()) for name in _VERDICT_FIGURES),
+            ("planned_users", pa.int64()),
+            ("users", pa.map_(pa.string(), pa.int64())),
+            ("definition", pa.string()),
+            ("started_at", _TIMESTAMP),
+            ("written_at", _TIMESTAMP),
+        ]
+    ),
 }
 """Columns of every table. Times are UTC with microseconds; `to_offset` is the first offset after a range."""
 

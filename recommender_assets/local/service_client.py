@@ -50,6 +50,11 @@ class ServiceClient:
         body: dict[str, Any] = answer.json()
         return body
 
+    def is_running(self, experiment: str) -> bool:
+        """Whether the service knows of an experiment; the list it is asked for is left out of the analysis."""
+        asked = {"variant": f"{experiment}:control"}
+        return self._http.get("/recommendations/user/nobody", params=asked).status_code == httpx.codes.OK
+
     def send_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Store events and wait until they are safe; refused for want of time, they are sent again.
 

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 WIDTH_INCHES, HEIGHT_INCHES, DOTS_PER_INCH = 5.0, 2.8, 80
 
@@ -96,6 +98,45 @@ def differences(title: str, intervals: Mapping[str, tuple[float, float, float]])
     return _markdown(axes, title)
 
 
+@dataclass(frozen=True)
+class EffectCurve:
+    """The difference of one treatment to control at the end of each day, with its interval.
+
+    Attributes:
+        days: counted from 1.
+        differences: one per day.
+        intervals: (low, high) of each; an end that is not finite is not drawn.
+    """
+
+    days: Sequence[int]
+    differences: Sequence[float]
+    intervals: Sequence[tuple[float, float]]
+
+
+def effect_by_day(metric: str, curves: Mapping[str, EffectCurve], smallest: float) -> bytes:
+    """PNG of the cumulative effect of each treatment with its confidence sequence.
+
+    Args:
+        metric: what was compared.
+        curves: by treatment.
+        smallest: the smallest effect worth finding, drawn dashed on both sides of zero.
+    """
+    axes = _axes("day", f"difference in {metric}")
+    for index, (arm, curve) in enumerate(curves.items()):
+        color = f"C{index}"
+        axes.plot(curve.days, curve.differences, "o-", color=color, label=f"{arm} minus control", markersize=3)
+        low, high = (np.array([interval[end] for interval in curve.intervals], dtype=float) for end in (0, 1))
+        known = np.isfinite(low) & np.isfinite(high)
+        axes.fill_between(np.array(curve.days, dtype=float), low, high, where=known.tolist(), color=color, alpha=0.2)
+    axes.axhline(0.0, color="grey", linewidth=0.8)
+    for effect in (-smallest, smallest):
+        axes.axhline(effect, color="grey", linewidth=0.8, linestyle="--")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if curves:
+        axes.legend(fontsize="x-small")
+    return _png(axes)
+
+
 def _axes(x_label: str, y_label: str) -> Axes:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
@@ -105,7 +146,16 @@ def _axes(x_label: str, y_label: str) -> Axes:
     return axes
 
 
-def _markdown(axes: Axes, title: str) -> str:
+def image(title: str, png: bytes) -> str:
+    """A PNG as a Markdown image that needs no file."""
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})"
+
+
+def _png(axes: Axes) -> bytes:
     buffer = io.BytesIO()
     cast("Figure", axes.figure).savefig(buffer, format="png")
-    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')})"
+    return buffer.getvalue()
+
+
+def _markdown(axes: Axes, title: str) -> str:
+    return image(title, _png(axes))

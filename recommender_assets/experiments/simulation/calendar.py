@@ -1,7 +1,7 @@
 """Simulated days: who comes when, and what time it is for visitors while a day takes seconds."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,28 +35,21 @@ def visits_by_day(visitors: int, days: int, generator: np.random.Generator) -> I
         yield tuple(Visit(visitor, bool(arrival[visitor] == day)) for visitor in np.flatnonzero(comes).tolist())
 
 
-@dataclass
-class CompressedCalendar:
-    """Real times at which simulated days began, in microseconds since 1970.
+def stretched(begins_us: Sequence[int], real_us: ArrayLike) -> NDArray[np.int64]:
+    """Moments of real time, with every simulated day stretched to 24 hours, counted from the start of the first.
 
-    Attributes:
-        begins_us: start of each day so far, and at the end that of the day after the last one.
+    Args:
+        begins_us: when each day began, and at the end when the last one was over, in microseconds since 1970.
+        real_us: moments within these days; what lies outside is moved to their edge.
+
+    Raises:
+        ValueError: no day is over, so none has a length yet.
     """
-
-    begins_us: list[int] = field(default_factory=list)
-
-    def simulated(self, real_us: ArrayLike) -> NDArray[np.int64]:
-        """The same moments with every day stretched to 24 hours, counted from the start of the first.
-
-        Raises:
-            ValueError: the days are not over, so they have no length yet.
-        """
-        if len(self.begins_us) < 2:
-            raise ValueError("a day has to be over before its moments can be placed in it")
-        real = np.asarray(real_us, dtype=np.int64)
-        first, last = self.begins_us[0], self.begins_us[-1]
-        places = np.searchsorted(self.begins_us, np.clip(real, first, last - 1), side="right") - 1
-        begins = np.asarray(self.begins_us, dtype=np.int64)
-        lengths = np.maximum(np.diff(begins), 1)
-        inside = (np.clip(real, first, last - 1) - begins[places]) / lengths[places]
-        return first + places * DAY_US + (inside * DAY_US).astype(np.int64)
+    if len(begins_us) < 2:
+        raise ValueError("a simulated day has to be over before its moments can be placed in it")
+    begins = np.asarray(begins_us, dtype=np.int64)
+    inside = np.clip(np.asarray(real_us, dtype=np.int64), begins[0], begins[-1] - 1)
+    day = np.searchsorted(begins, inside, side="right") - 1
+    share = (inside - begins[day]) / np.maximum(np.diff(begins), 1)[day]
+    placed: NDArray[np.int64] = begins[0] + day * DAY_US + (share * DAY_US).astype(np.int64)
+    return placed

@@ -7,18 +7,28 @@ import pandas as pd
 
 from recommender_assets.experiments.arm_moments import ArmMoments
 from recommender_assets.experiments.metrics import metric_moments
+from recommender_assets.experiments.progress import Progress
 from recommender_assets.experiments.simulation.calendar import visits_by_day
 from recommender_assets.experiments.simulation.population import Population
 from recommender_assets.experiments.simulation.visitors import Crowd, ServedVisit
 from recommender_serving.engine.experiment_definition import ExperimentDefinition, Metric
 
 PILOT_VISITORS = 1_000
+_APART = 1_000_000  # added to the seed
 
 
-def pilot(
-    address: str, definition: ExperimentDefinition, population: Population, duration_days: int, seed: int
-) -> ArmMoments:
-    """Send visitors of no experiment to control's model and measure the definition's metric on them.
+def pilot_crowd(definition: ExperimentDefinition, population: Population, seed: int) -> Crowd:
+    """Visitors of no experiment who ask for control's model; others than those of the experiment."""
+    return Crowd(
+        names=[f"pilot-{number:05d}" for number in range(PILOT_VISITORS)],
+        population=population,
+        seed=seed + _APART,
+        algorithm=definition.variants["control"].algorithm,
+    )
+
+
+def pilot(crowd: Crowd, address: str, metric: Metric, duration_days: int, progress: Progress) -> ArmMoments:
+    """Send a crowd and measure a metric on it.
 
     They come and come back as in an experiment of `duration_days` days, so that the plan knows how lists of one user
     resemble each other.
@@ -26,15 +36,14 @@ def pilot(
     Raises:
         ValueError: the metric is not defined, because nobody rated anything.
     """
-    crowd = Crowd(
-        names=[f"pilot-{number:05d}" for number in range(PILOT_VISITORS)],
-        population=population,
-        seed=seed,
-        algorithm=definition.variants["control"].algorithm,
-    )
-    days = visits_by_day(PILOT_VISITORS, duration_days, np.random.default_rng(seed))
-    served = (one for day, visits in enumerate(days) for chunk in crowd.visit(address, day, visits) for one in chunk)
-    return pilot_moments(served, definition.metric)
+    days = tuple(visits_by_day(len(crowd.names), duration_days, np.random.default_rng(crowd.seed)))
+    total = sum(map(len, days))
+    served: list[ServedVisit] = []
+    for day, visits in enumerate(days):
+        for chunk in crowd.visit(address, day, visits):
+            served += chunk
+            progress(f"pilot of {len(crowd.names):,} visitors", len(served), total)
+    return pilot_moments(served, metric)
 
 
 def pilot_moments(served: Iterable[ServedVisit], metric: Metric) -> ArmMoments:

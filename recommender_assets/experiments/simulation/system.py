@@ -3,7 +3,7 @@
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from recommender_assets.local.service_client import ServiceClient, ServiceError
 from recommender_assets.local.topic import create_topic, delete_topics
 from recommender_assets.settings import Settings
 
-_READY_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ class RunningSystem:
 
     settings: Settings
     address: str
+
+    def wait_for_experiment(self, name: str) -> None:
+        """Wait until the service has seen that an experiment runs.
+
+        Raises:
+            ServiceError: it has not within a reasonable time.
+        """
+        with ServiceClient(self.address) as service:
+            _wait_until(lambda: service.is_running(name), f"experiment {name} did not run")
 
 
 @contextmanager
@@ -54,8 +63,14 @@ def running_system(settings: Settings, root: Path, name: str) -> Iterator[Runnin
         port = free_port(0)
         processes.start("service", [sys.executable, "-m", "recommender_serving"], _environment(own, port))
         address = f"http://127.0.0.1:{port}"
-        _wait_until_ready(address, processes)
+        with ServiceClient(address) as service:
+            _wait_until(lambda: _is_ready(service, processes), "the service was not ready")
         yield RunningSystem(own, address)
+
+
+def _is_ready(service: ServiceClient, processes: Processes) -> bool:
+    processes.require_alive()
+    return service.is_ready()
 
 
 def _own_settings(settings: Settings, root: Path, servers: str, topic: str) -> Settings:
@@ -85,11 +100,9 @@ def _environment(settings: Settings, port: int) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(address: str, processes: Processes) -> None:
-    deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
-    with ServiceClient(address) as service:
-        while not service.is_ready():
-            processes.require_alive()
-            if time.monotonic() > deadline:
-                raise ServiceError(f"the service at {address} was not ready within {_READY_TIMEOUT_SECONDS:.0f} s")
-            time.sleep(0.1)
+def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{otherwise} within {_TIMEOUT_SECONDS:.0f} s")
+        time.sleep(0.1)

@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 
 from recommender_assets.presentation import plots
 from recommender_assets.presentation.plots import (
+    EffectCurve,
     comparison,
+    effect_by_day,
     explained_variance,
     rating_distribution,
     training_curves,
@@ -104,3 +106,9 @@ def test_a_large_plot_is_still_small() -> None:
     curves = {f"curve_{number}": list(noise.random(2_000)) for number in range(8)}
     assert len(training_curves(curves)) < 100_000
     assert len(rating_distribution(noise.random(300))) < 100_000
+
+
+def test_an_effect_by_day_is_a_picture_even_if_an_interval_is_not_known_yet() -> None:
+    curve = EffectCurve([1, 2, 3], [0.1, 0.08, 0.09], [(-np.inf, np.inf), (-0.1, 0.2), (0.01, 0.2)])
+    assert effect_by_day("ctr", {"nmf": curve}, 0.02).startswith(b"\x89PNG")
+    assert effect_by_day("ctr", {}, 0.02).startswith(b"\x89PNG")

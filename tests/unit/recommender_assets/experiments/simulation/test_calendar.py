@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_assets.experiments.attribution import DAY_US
-from recommender_assets.experiments.simulation.calendar import RETURN_PROBABILITY, CompressedCalendar, visits_by_day
+from recommender_assets.experiments.simulation.calendar import RETURN_PROBABILITY, stretched, visits_by_day
 
 
 @given(st.integers(0, 300), st.integers(1, 30))
@@ -25,20 +25,18 @@ def test_days_have_the_same_number_of_new_visitors_and_some_come_back() -> None:
 
 
 def test_a_day_becomes_24_hours_however_long_it_took() -> None:
-    calendar = CompressedCalendar([1_000, 1_100, 1_400])
-    stretched = calendar.simulated([1_000, 1_050, 1_100, 1_250, 1_399])
-    assert stretched[:4].tolist() == [1_000, 1_000 + DAY_US // 2, 1_000 + DAY_US, 1_000 + 3 * DAY_US // 2]
-    assert stretched[4] < 1_000 + 2 * DAY_US
+    placed = stretched([1_000, 1_100, 1_400], [1_000, 1_050, 1_100, 1_250, 1_399])
+    assert placed[:4].tolist() == [1_000, 1_000 + DAY_US // 2, 1_000 + DAY_US, 1_000 + 3 * DAY_US // 2]
+    assert placed[4] < 1_000 + 2 * DAY_US
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=20), st.lists(st.integers(0, 10**10), max_size=50))
 def test_the_order_of_moments_stays(lengths: list[int], moments: list[int]) -> None:
-    calendar = CompressedCalendar(np.cumsum([0, *lengths]).tolist())
-    stretched = calendar.simulated(sorted(moments))
-    assert (np.diff(stretched) >= 0).all()
-    assert ((stretched >= 0) & (stretched < len(lengths) * DAY_US)).all()
+    placed = stretched(np.cumsum([0, *lengths]).tolist(), sorted(moments))
+    assert (np.diff(placed) >= 0).all()
+    assert ((placed >= 0) & (placed < len(lengths) * DAY_US)).all()
 
 
 def test_a_day_that_is_not_over_has_no_length() -> None:
     with pytest.raises(ValueError, match="has to be over"):
-        CompressedCalendar([1_000]).simulated([1_000])
+        stretched([1_000], [1_000])
