@@ -7,5 +7,5 @@ import dagster as dg
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Assets, checks, jobs, sensors and resources of the recommender."""
+    """Assets, checks, jobs, sensors, schedules and resources of the recommender."""
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

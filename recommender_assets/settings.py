@@ -329,7 +329,8 @@ class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What is still usual; beyond it an asset check asks a person to look.
 
     Attributes:
-        fresh_seconds: age of the latest accepted event.
+        fresh_seconds: age of the latest accepted event, and of the tables made from events.
+        champion_fresh_seconds: age of the latest promotion decision.
         usual_factor: how many times more or fewer events a day may bring than the median of the days before.
         recent_events: how many of the latest events are compared with what was there before.
         rating_drift: population stability index of their ratings.
@@ -340,6 +341,7 @@ class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     fresh_seconds: float = 86_400.0
+    champion_fresh_seconds: float = 604_800.0
     usual_factor: float = 4.0
     recent_events: int = 10_000
     rating_drift: float = 0.25
@@ -349,7 +351,10 @@ class ChecksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     converged_step: float = 0.01
 
     def __post_init__(self) -> None:
-        require_positive(self, "fresh_seconds", "recent_events", "rating_drift", "converged_step")
+        require_positive(self, "recent_events", "rating_drift", "converged_step")
+        for field in ("fresh_seconds", "champion_fresh_seconds"):
+            if getattr(self, field) < 60:
+                raise ValueError(f"{field} must be at least 60, got {getattr(self, field)}")
         _require_share(self, "unknown_item_share", "density", "explained_r2")
         if self.usual_factor <= 1:
             raise ValueError(f"usual_factor must be greater than 1, got {self.usual_factor}")
@@ -364,13 +369,24 @@ class MlflowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DagsterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Port of the Dagster UI in the demo and the sensors' polling interval in seconds."""
+    """Dagster's own settings.
+
+    Attributes:
+        port: of the UI in the demo.
+        sensor_interval_seconds: pause between two looks of a sensor.
+        failure_webhook: address to which every failed run is posted; empty = none.
+        failure_webhook_seconds: how long an answer may take.
+    """
 
     port: int = 3001
     sensor_interval_seconds: int = 5
+    failure_webhook: str = ""
+    failure_webhook_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        require_positive(self, "sensor_interval_seconds")
+        require_positive(self, "sensor_interval_seconds", "failure_webhook_seconds")
+        if self.failure_webhook and not self.failure_webhook.startswith(("http://", "https://")):
+            raise ValueError(f"failure_webhook must be an http or https address, got {self.failure_webhook!r}")
 
 
 class MonitoringSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

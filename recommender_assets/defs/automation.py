@@ -67,7 +67,7 @@ def kafka_offset_sensor(
         return dg.SensorResult(skip_reason=ingestion.skip, cursor=_encoded(ingestion.cursor))
     job = ingest_job if read_pointer(settings.root) else recommendation_job
     seen = dg.AssetMaterialization(
-        "user_interactions",
+        "user_interactions_topic",
         metadata={"topic_id": topic_id, "end_offsets": ingestion.cursor.end_offsets, "pending": ingestion.pending},
     )
     request = dg.RunRequest(job_name=job.name, tags={REASON_TAG: ingestion.reason})

@@ -7,6 +7,8 @@ import dagster as dg
 from recommender_assets.defs.conditions import FOLLOWS_AN_EVALUATION
 from recommender_assets.defs.evaluation.assets import evaluation_report
 from recommender_assets.defs.features.assets import TRAINING_POOL
+from recommender_assets.defs.freshness import CHAMPION_IS_FRESH
+from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.resources import end_mlflow_run
 from recommender_assets.settings import Settings
 
@@ -14,7 +16,9 @@ from recommender_assets.settings import Settings
 @dg.asset(
     deps=[evaluation_report],
     group_name="champion",
+    owners=OWNERS,
     automation_condition=FOLLOWS_AN_EVALUATION,
+    freshness_policy=CHAMPION_IS_FRESH,
     kinds={"python", "mlflow"},
     pool=TRAINING_POOL,
     hooks={end_mlflow_run},

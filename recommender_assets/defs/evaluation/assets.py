@@ -5,6 +5,7 @@ import dagster as dg
 from recommender_assets.defs.conditions import FOLLOWS_A_NEW_MODEL
 from recommender_assets.defs.features.assets import TRAINING_POOL, user_item_matrix
 from recommender_assets.defs.models.assets import nmf_model, svd_model
+from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.resources import end_mlflow_run
 from recommender_assets.settings import Settings
 
@@ -12,6 +13,7 @@ from recommender_assets.settings import Settings
 @dg.asset(
     deps=[user_item_matrix, svd_model, nmf_model],
     group_name="evaluation",
+    owners=OWNERS,
     automation_condition=FOLLOWS_A_NEW_MODEL,
     kinds={"python", "numpy", "mlflow"},
     pool=TRAINING_POOL,

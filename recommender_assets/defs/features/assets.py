@@ -5,6 +5,7 @@ from msgspec import to_builtins
 
 from recommender_assets.defs.conditions import FOLLOWS_ITS_DATA
 from recommender_assets.defs.interactions.assets import interaction_history, interactions, items
+from recommender_assets.defs.owners import OWNERS
 from recommender_assets.settings import Settings
 
 TRAINING_POOL = "training"
@@ -13,6 +14,7 @@ TRAINING_POOL = "training"
 @dg.asset(
     deps=[interactions, interaction_history, items],
     group_name="features",
+    owners=OWNERS,
     kinds={"python", "numpy", "deltalake"},
     pool=TRAINING_POOL,
     code_version="1",
@@ -41,6 +43,7 @@ def user_item_matrix(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
 @dg.asset(
     deps=[user_item_matrix],
     group_name="features",
+    owners=OWNERS,
     kinds={"python", "scikitlearn", "pandas"},
     automation_condition=FOLLOWS_ITS_DATA,
     pool=TRAINING_POOL,

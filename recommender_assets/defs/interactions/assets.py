@@ -6,7 +6,10 @@ import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
 from recommender_assets.defs.conditions import FOLLOWS_ITS_DATA
+from recommender_assets.defs.freshness import EVENTS_ARE_FRESH
+from recommender_assets.defs.interactions.lineage import profile_lineage
 from recommender_assets.defs.interactions.partitions import history_months
+from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.table_metadata import table_metadata
 from recommender_assets.ingestion.tables import ProfileTableName
 from recommender_assets.presentation.table_facts import row_count
@@ -17,20 +20,23 @@ PROFILES_POOL = "profiles"
 DELTA = {"spark", "deltalake"}
 AFTER_THE_CHAMPION = {"dagster/priority": "-1"}  # nothing in a run waits for the profiles
 
-user_interactions = dg.AssetSpec(
-    "user_interactions",
+user_interactions_topic = dg.AssetSpec(
+    "user_interactions_topic",
     description="The Kafka topic of interaction events (ratings, views, clicks, purchases, ...): JSON, keyed by user.",
     group_name="interactions",
+    owners=OWNERS,
     kinds={"kafka", "json"},
 )
 
 
 @dg.asset(
-    deps=[user_interactions],
+    deps=[user_interactions_topic],
     group_name="interactions",
+    owners=OWNERS,
     kinds=DELTA,
     pool=SPARK_POOL,
     code_version="1",
+    freshness_policy=EVENTS_ARE_FRESH,
     metadata=table_metadata("interactions"),
 )
 def interactions(
@@ -60,6 +66,7 @@ def interactions(
 
 @dg.asset(
     group_name="interactions",
+    owners=OWNERS,
     kinds=DELTA,
     pool=SPARK_POOL,
     code_version="1",
@@ -94,7 +101,9 @@ def interaction_history(
     )
 
 
-@dg.asset(group_name="interactions", kinds={"deltalake"}, code_version="1", metadata=table_metadata("items"))
+@dg.asset(
+    group_name="interactions", owners=OWNERS, kinds={"deltalake"}, code_version="1", metadata=table_metadata("items")
+)
 def items(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """The catalogue: title, categories and year of every item."""
     from recommender_assets.ingestion.catalogue import import_items
@@ -109,10 +118,12 @@ def profile_spec(name: ProfileTableName, description: str, sources: list[dg.Asse
         deps=sources,
         description=description,
         group_name="interactions",
+        owners=OWNERS,
         kinds={"deltalake", "numpy"},
         code_version="2",
-        metadata=table_metadata(name),
+        metadata=table_metadata(name) | {"dagster/column_lineage": profile_lineage(name)},
         automation_condition=FOLLOWS_ITS_DATA,
+        freshness_policy=EVENTS_ARE_FRESH,
     )
 
 

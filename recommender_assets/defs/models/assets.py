@@ -5,16 +5,22 @@ from typing import Any, Literal
 import dagster as dg
 
 from recommender_assets.defs.features.assets import TRAINING_POOL, user_item_matrix
+from recommender_assets.defs.models.launchpad import changes, launchpad_fields
+from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.resources import end_mlflow_run
-from recommender_assets.settings import Settings
+from recommender_assets.settings import Settings, load_settings
+
+CONFIGURED = load_settings().models
 
 
 @dg.asset(
     deps=[user_item_matrix],
     group_name="models",
+    owners=OWNERS,
     kinds={"python", "numpy", "mlflow"},
     pool=TRAINING_POOL,
     hooks={end_mlflow_run},
+    config_schema=launchpad_fields(CONFIGURED.svd),
     code_version="1",
 )
 def svd_model(
@@ -27,9 +33,11 @@ def svd_model(
 @dg.asset(
     deps=[user_item_matrix],
     group_name="models",
+    owners=OWNERS,
     kinds={"python", "numpy", "mlflow"},
     pool=TRAINING_POOL,
     hooks={end_mlflow_run},
+    config_schema=launchpad_fields(CONFIGURED.nmf),
     code_version="1",
 )
 def nmf_model(
@@ -46,6 +54,10 @@ def _train(
     from recommender_assets.presentation.tables import key_value_table
     from recommender_assets.promotion.contenders import train_candidate
     from recommender_assets.promotion.registry import Registry
+    from recommender_assets.training.hyper_parameters import with_hyper_parameters
+
+    asked = changes(context.op_execution_context.op_config, getattr(CONFIGURED, algorithm))
+    settings = with_hyper_parameters(settings, algorithm, asked)
 
     def progress(phase: str, step: int, steps: int, figures: Any) -> None:
         context.log.debug("%s: %d of %d %s", phase, step, steps, dict(figures))

@@ -314,7 +314,7 @@ def test_every_partition_is_remembered_and_counted(
     cursor = msgspec.json.decode(result.cursor)
     assert list(cursor["end_offsets"].items()) == [("0", 10), ("1", 0), ("2", 8)]
     (seen,) = result.asset_events
-    assert seen.asset_key == dg.AssetKey("user_interactions")
+    assert seen.asset_key == dg.AssetKey("user_interactions_topic")
     assert seen.metadata["pending"].value == 6 + 3
     assert seen.metadata["topic_id"].value == "topic-1"
     assert seen.metadata["end_offsets"].value == {"0": 10, "1": 0, "2": 8}

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from recommender_assets.definitions import defs
 from recommender_assets.defs.interactions.partitions import monthly_partitions
-from recommender_assets.settings import HistorySettings
+from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.settings import HistorySettings, load_settings
 
 PROJECT = Path(__file__).parents[4]
 
 ASSETS = {
-    "user_interactions": ("interactions", set()),
-    "interactions": ("interactions", {"user_interactions"}),
+    "user_interactions_topic": ("interactions", set()),
+    "interactions": ("interactions", {"user_interactions_topic"}),
     "interaction_history": ("interactions", set()),
     "items": ("interactions", set()),
     "user_profiles": ("interactions", {"interactions", "interaction_history", "items"}),
@@ -25,7 +27,9 @@ ASSETS = {
     "nmf_model": ("models", {"user_item_matrix"}),
     "evaluation_report": ("evaluation", {"user_item_matrix", "svd_model", "nmf_model"}),
     "champion": ("champion", {"evaluation_report"}),
+    "recommendation_service": ("serving", {"champion"}),
 }
+EXTERNAL = {"user_interactions_topic", "recommendation_service"}
 BLOCKING = {
     ("interactions", "no_duplicate_events"),
     ("interactions", "offsets_are_contiguous"),
@@ -38,7 +42,7 @@ BLOCKING = {
 }
 INGESTION = {"interactions", "user_profiles", "item_profiles"}
 TRAINING = {"user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"}
-SENSORS = {"kafka_offset_sensor", "retraining_sensor", "followers_sensor", "judgement_sensor"}
+SENSORS = {"kafka_offset_sensor", "retraining_sensor", "followers_sensor", "judgement_sensor", "failure_webhook_sensor"}
 TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles"}
 
 
@@ -63,7 +67,8 @@ def test_every_asset_is_described_and_made_of_something(definitions: dg.Definiti
     for spec in definitions.resolve_all_asset_specs():
         assert spec.description, spec.key
         assert spec.kinds, spec.key
-        assert spec.code_version or spec.key == dg.AssetKey("user_interactions")
+        assert spec.owners == ["team:recommender"], spec.key
+        assert spec.code_version or spec.key.to_user_string() in EXTERNAL
 
 
 def test_tables_show_their_columns(definitions: dg.Definitions) -> None:
@@ -84,6 +89,7 @@ def test_what_would_reach_users_blocks_what_is_downstream(definitions: dg.Defini
     [
         ("ingest_job", INGESTION, {"recommender/ingests": "true"}),
         ("train_job", TRAINING, {"recommender/trains": "true"}),
+        ("backfill_job", {"interaction_history", "items"}, {}),
         ("recommendation_job", INGESTION | TRAINING, {"recommender/ingests": "true", "recommender/trains": "true"}),
     ],
 )
@@ -92,6 +98,35 @@ def test_jobs(definitions: dg.Definitions, job: str, assets: set[str], tags: dic
     assert {key.to_user_string() for key in definition.asset_layer.executable_asset_keys} == assets
     assert tags.items() <= definition.tags.items()
     assert definition.executor_def.name == "in_process"
+
+
+def test_a_run_whose_process_died_is_repeated_whole(definitions: dg.Definitions) -> None:
+    for job in ("ingest_job", "train_job", "recommendation_job", "backfill_job"):
+        assert definitions.resolve_job_def(job).tags["dagster/retry_strategy"] == "ALL_STEPS"
+
+
+def test_what_users_see_grow_old_has_a_freshness_policy(definitions: dg.Definitions) -> None:
+    checks = load_settings().checks
+    policies = {
+        spec.key.to_user_string(): spec.freshness_policy.fail_window.to_timedelta().total_seconds()
+        for spec in definitions.resolve_all_asset_specs()
+        if isinstance(spec.freshness_policy, TimeWindowFreshnessPolicy)
+    }
+    events = dict.fromkeys(("interactions", "user_profiles", "item_profiles"), checks.fresh_seconds)
+    assert policies == events | {"champion": checks.champion_fresh_seconds}
+
+
+def test_every_column_of_a_profile_comes_from_columns_that_exist(definitions: dg.Definitions) -> None:
+    for spec in definitions.resolve_all_asset_specs():
+        lineage = spec.metadata.get("dagster/column_lineage")
+        if not isinstance(lineage, dg.TableColumnLineage):
+            assert not spec.key.to_user_string().endswith("_profiles")
+            continue
+        assert set(lineage.deps_by_column) == set(SCHEMAS[spec.key.to_user_string()].names)  # type: ignore[index]
+        upstream = {dep.asset_key for dep in spec.deps}
+        for found in (dep for deps in lineage.deps_by_column.values() for dep in deps):
+            assert found.asset_key in upstream
+            assert found.column_name in SCHEMAS[found.asset_key.to_user_string()].names  # type: ignore[index]
 
 
 def test_sensors_run_by_default(definitions: dg.Definitions) -> None:

@@ -33,6 +33,15 @@ def test_two_runs_never_ingest_or_train_at_once(home: Path) -> None:
         assert concurrency.pool_config.default_pool_limit == 1
 
 
+def test_only_a_run_whose_process_died_is_repeated_at_once(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.run_retries_enabled
+        assert instance.run_retries_max_retries == 1
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert instance.run_monitoring_enabled
+        assert instance.get_tick_retention_settings(dg._core.definitions.run_request.InstigatorType.SCHEDULE)
+
+
 def test_the_workspace_names_the_code_location() -> None:
     workspace = yaml.safe_load((PROJECT / "workspace.yaml").read_text("utf-8"))
     module = workspace["load_from"][0]["python_module"]

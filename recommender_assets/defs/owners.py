@@ -1,0 +1,3 @@
+"""Whom Dagster's catalogue names for every asset."""
+
+OWNERS = ["team:recommender"]
