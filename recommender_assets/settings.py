@@ -243,6 +243,29 @@ class IngestionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError("one of after_records, after_lag and after_seconds must be greater than 0, got 0 for all")
 
 
+class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Care of the tables by `maintenance_job` and `recommender maintain`.
+
+    Attributes:
+        schedule: when the job runs, as a cron expression (UTC).
+        retention_hours: how long files that no longer belong to a table are kept; a run that reads an older version
+            of a table must be over by then.
+        keep_interactions_days: events older than this are removed, by their time stamp; rejected records by the time
+            of their Kafka record; 0 = kept for ever.
+    """
+
+    schedule: str = "15 3 * * *"
+    retention_hours: int = 168
+    keep_interactions_days: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.schedule.split()) != 5:
+            raise ValueError(f"schedule must be a cron expression of five fields, got {self.schedule!r}")
+        if self.retention_hours < 1:
+            raise ValueError(f"retention_hours must be at least 1, got {self.retention_hours}")
+        _require_not_negative(self, "keep_interactions_days")
+
+
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seed, hold-out, and when to train again: as soon as one of the rules holds; 0 switches a rule off.
 
@@ -425,6 +448,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     spark: SparkSettings
     history: HistorySettings
     ingestion: IngestionSettings = IngestionSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     models: ModelsSettings
     training: TrainingSettings
     features: FeaturesSettings
@@ -468,6 +492,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         spark=section(config, "spark", SparkSettings),
         history=section(config, "history", HistorySettings),
         ingestion=section(config, "ingestion", IngestionSettings),
+        maintenance=section(config, "maintenance", MaintenanceSettings),
         models=section(config, "models", ModelsSettings),
         training=section(config, "training", TrainingSettings),
         features=section(config, "features", FeaturesSettings),

@@ -14,7 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from recommender_assets.ingestion.commits import remove_uncommitted
 from recommender_assets.ingestion.forgetting import is_forgotten
 from recommender_assets.ingestion.raw_users import users_of_record, users_of_row
-from recommender_assets.ingestion.removed_rows import POSITIONS, remove_rows
+from recommender_assets.ingestion.removed_rows import POSITIONS, accepted_positions, rejected_positions, remove_rows
 from recommender_assets.ingestion.rewriting import Change, rewrite_files
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, open_dataset, read_table, table_path
 from recommender_assets.settings import Settings
@@ -84,10 +84,10 @@ def forgotten_users(root: Path) -> pa.Array:
 def erase_from_history(settings: Settings) -> tuple[int, int, int]:
     """Remove everything imported of users on the list; returns rows, rejected rows and files that were replaced.
 
-    The tables remember for which version of the list it was done.
+    The tables remember for how many entries of the list it was done.
     """
     root = settings.root
-    version, users = int(DeltaTable(table_path(root, "forgotten_users")).version()), forgotten_users(root)
+    entries, users = DeltaTable(table_path(root, "forgotten_users")).count(), forgotten_users(root)
     names, column = set(users.to_pylist()), settings.history.columns.user_id
 
     def without_users(rows: pa.Table) -> pa.Table:
@@ -99,9 +99,9 @@ def erase_from_history(settings: Settings) -> tuple[int, int, int]:
 
     removed = {
         "interaction_history": _rewritten(
-            root, "interaction_history", pc.field("user_id").isin(users), without_users, version
+            root, "interaction_history", pc.field("user_id").isin(users), without_users, entries
         ),
-        "rejected_history": _rewritten(root, "rejected_history", pc.scalar(True), without_raw, version),
+        "rejected_history": _rewritten(root, "rejected_history", pc.scalar(True), without_raw, entries),
     }
     return (
         removed["interaction_history"][0],
@@ -110,13 +110,13 @@ def erase_from_history(settings: Settings) -> tuple[int, int, int]:
     )
 
 
-def _rewritten(root: Path, name: TableName, condition: pc.Expression, change: Change, version: int) -> tuple[int, int]:
-    """Rows and files that a change took out of a table, unless it was done for this version of the list already."""
+def _rewritten(root: Path, name: TableName, condition: pc.Expression, change: Change, entries: int) -> tuple[int, int]:
+    """Rows and files that a change took out of a table, unless it was done for this state of the list already."""
     table = DeltaTable(table_path(root, name))
-    if version == 0 or table.transaction_version(_APPLICATION) == version:
+    if entries == (table.transaction_version(_APPLICATION) or 0):
         return 0, 0
     before = table.count()
-    properties = CommitProperties(app_transactions=[Transaction(_APPLICATION, version)])
+    properties = CommitProperties(app_transactions=[Transaction(_APPLICATION, entries)])
     files = rewrite_files(root, name, table, condition, change, commit_properties=properties)
     return before - DeltaTable(table_path(root, name)).count(), files
 
@@ -125,7 +125,7 @@ def _accepted_before(root: Path, forgets: pa.Table) -> pa.Table:
     columns = ["user_id", "event_type", *_PLACE, "ingested_at"]
     rows = read_table(root, "interactions", columns, pc.field("user_id").isin(pc.unique(forgets["user_id"])))
     doomed = is_forgotten(rows) & pc.not_equal(rows["event_type"], "forget").to_numpy()
-    return _positions(rows.filter(pa.array(doomed)), "accepted")
+    return accepted_positions(rows.filter(pa.array(doomed)))
 
 
 def _rejected_before(root: Path, forgets: pa.Table) -> pa.Table:
@@ -146,12 +146,7 @@ def _rejected_before(root: Path, forgets: pa.Table) -> pa.Table:
             if users:
                 record = batch.slice(number, 1).to_pylist()[0]
                 doomed[number] = any(_is_before(record, forget) for user in users for forget in of_user[user])
-        rows = pa.Table.from_batches([batch]).filter(pa.array(doomed))
-        is_duplicate = pc.equal(rows["reason"], "duplicate")
-        found += [
-            _positions(rows.filter(is_duplicate), "duplicate"),
-            _positions(rows.filter(pc.invert(is_duplicate)), "rejected"),
-        ]
+        found.append(rejected_positions(pa.Table.from_batches([batch]).filter(pa.array(doomed))))
     return pa.concat_tables(found)
 
 
@@ -160,7 +155,3 @@ def _is_before(record: dict[str, object], forget: dict[str, object]) -> bool:
         return bool(record["kafka_offset"] < forget["kafka_offset"])  # type: ignore[operator]
     return bool(record["ingested_at"] <= forget["forgotten_at"])  # type: ignore[operator]
 
-
-def _positions(rows: pa.Table, kind: str) -> pa.Table:
-    columns = {"kind": pa.repeat(kind, rows.num_rows), **{name: rows[name] for name in _PLACE}}
-    return pa.table(columns).cast(POSITIONS)

@@ -111,6 +111,23 @@ def forget_unfinished(root: Path) -> None:
         table.delete(" OR ".join(unfinished))
 
 
+def accepted_positions(rows: pa.Table) -> pa.Table:
+    """Positions (`POSITIONS`) of rows of `interactions`."""
+    return _positions(rows, "accepted")
+
+
+def rejected_positions(rows: pa.Table) -> pa.Table:
+    """Positions (`POSITIONS`) of rows of `rejected_events`, whose `reason` says of which kind they are."""
+    is_duplicate = pc.equal(rows["reason"], "duplicate")
+    kinds = {"duplicate": rows.filter(is_duplicate), "rejected": rows.filter(pc.invert(is_duplicate))}
+    return pa.concat_tables([_positions(part, kind) for kind, part in kinds.items()])
+
+
+def _positions(rows: pa.Table, kind: str) -> pa.Table:
+    columns = {"kind": pa.repeat(kind, rows.num_rows), **{name: rows[name] for name in POSITIONS.names[1:]}}
+    return pa.table(columns).cast(POSITIONS)
+
+
 class _Without:
     """Drops the rows at certain positions."""
 

@@ -7,9 +7,10 @@ their statistics.
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,12 +54,13 @@ def rewrite_files(
     """
     files = filesystem_of(table_path(root, name))
     dataset = table.to_pyarrow_dataset(filesystem=files)
+    schema = _written_schema(name, dataset.schema)
     actions: list[AddAction | RemoveAction] = []
     replaced = 0
     for fragment in dataset.get_fragments(filter=condition):
         if not fragment.scanner(schema=dataset.schema, filter=condition).count_rows():
             continue
-        rows = fragment.to_table(schema=dataset.schema).cast(SCHEMAS[name])
+        rows = fragment.to_table(schema=dataset.schema).cast(schema)
         kept = change(rows)
         if kept.num_rows < rows.num_rows:
             actions.append(RemoveAction(fragment.path, data_change=True, deletion_timestamp=_now_ms()))
@@ -70,13 +72,45 @@ def rewrite_files(
     return replaced
 
 
-def _write(files: FileSystem, rows: pa.Table) -> list[AddAction]:
+def merge_files(root: Path, name: TableName, paths: Sequence[str], order: Sequence[str]) -> None:
+    """Write the rows of some files as one file in one commit that changes no data.
+
+    Args:
+        root: the storage root.
+        name: which table.
+        paths: of the files, as the table names them.
+        order: columns that the rows are sorted by.
+
+    Raises:
+        CommitFailedError: another writer removed one of the files; nothing was changed.
+    """
+    files, table = filesystem_of(table_path(root, name)), DeltaTable(table_path(root, name))
+    dataset = table.to_pyarrow_dataset(filesystem=files)
+    wanted = {unquote(path) for path in paths}
+    fragments = [fragment for fragment in dataset.get_fragments() if unquote(fragment.path) in wanted]
+    schema = _written_schema(name, dataset.schema)
+    parts = [fragment.to_table(schema=dataset.schema).cast(schema) for fragment in fragments]
+    rows = pa.concat_tables(parts).sort_by([(column, "ascending") for column in order])
+    actions: list[AddAction | RemoveAction] = [
+        RemoveAction(fragment.path, data_change=False, deletion_timestamp=_now_ms()) for fragment in fragments
+    ]
+    actions += _write(files, rows, data_change=False)
+    table.create_write_transaction(actions, "append", table.schema())
+
+
+def _written_schema(name: TableName, found: pa.Schema) -> pa.Schema:
+    """Columns of a table with the types of `SCHEMAS`; a column that a newer version added keeps its own."""
+    known = SCHEMAS[name]
+    return pa.schema([known.field(field.name) if field.name in known.names else field for field in found])
+
+
+def _write(files: FileSystem, rows: pa.Table, *, data_change: bool = True) -> list[AddAction]:
     """Write rows as one file that no commit names yet; none for no rows."""
     if not rows.num_rows:
         return []
     path = f"part-{uuid.uuid4()}.snappy.parquet"
     pq.write_table(rows, path, filesystem=files, compression="snappy", row_group_size=_ROW_GROUP_ROWS)
-    return [AddAction(path, files.get_file_info(path).size, {}, _now_ms(), True, _statistics(rows))]
+    return [AddAction(path, files.get_file_info(path).size, {}, _now_ms(), data_change, _statistics(rows))]
 
 
 def _statistics(rows: pa.Table) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import TableNotFoundError
 from pyarrow.fs import FileSystem, SubTreeFileSystem
 
@@ -160,9 +161,21 @@ def table_path(root: Path, name: TableName) -> str:
 
 
 def create_tables(root: Path) -> None:
-    """Create every table that does not exist yet; existing ones stay as they are."""
+    """Create every table that does not exist yet, and give existing ones the columns that they lack.
+
+    A new column changes no file: older rows read as null, and a program of an older version goes on reading the
+    columns that it knows, ingesting events and taking care of the tables. So a column in `SCHEMAS` is never renamed,
+    retyped or required, and a new one is optional and comes at the end.
+    """
     for name, schema in SCHEMAS.items():
-        DeltaTable.create(table_path(root, name), schema, mode="ignore", name=name, configuration=_PROPERTIES)
+        path = table_path(root, name)
+        if not DeltaTable.is_deltatable(path):
+            DeltaTable.create(path, schema, mode="ignore", name=name, configuration=_PROPERTIES)
+            continue
+        table = DeltaTable(path)
+        there = {field.name for field in table.schema().fields}
+        if new := [field for field in schema if field.name not in there]:
+            table.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
 
 
 def read_table(

@@ -27,6 +27,7 @@ SECTIONS: frozenset[str] = frozenset(
         "history",
         "ingestion",
         "logging",
+        "maintenance",
         "mlflow",
         "models",
         "monitoring",

@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
+from recommender_assets.ingestion.rewriting import merge_files, rewrite_files
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
 
 ITEMS = pa.Table.from_pylist(
@@ -121,3 +122,27 @@ def test_a_root_with_spaces_and_umlauts_is_just_a_folder(tmp_path: Path) -> None
     create_tables(root)
     write_deltalake(table_path(root, "items"), ITEMS, mode="append")
     assert read_table(root, "items").equals(ITEMS)
+
+
+def test_a_new_column_arrives_while_old_programs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_tables(tmp_path)
+    path, old = table_path(tmp_path, "items"), SCHEMAS["items"]
+    write_deltalake(path, ITEMS, mode="append")
+    new = old.append(pa.field("language", pa.string()))
+    with monkeypatch.context() as patched:
+        patched.setitem(SCHEMAS, "items", new)
+        create_tables(tmp_path)
+        create_tables(tmp_path)
+        row = {"item_id": "3", "title": "C", "categories": [], "year": 7, "language": "fi"}
+        write_deltalake(path, pa.Table.from_pylist([row], schema=new), mode="append")
+        found = read_table(tmp_path, "items", ["item_id", "language"]).sort_by("item_id").to_pylist()
+        assert [row["language"] for row in found] == [None, None, "fi"]
+    assert table_version(tmp_path, "items") == 3, "the column is one commit"
+
+    assert read_table(tmp_path, "items").sort_by("item_id").slice(0, 2).equals(ITEMS)
+    merge_files(tmp_path, "items", [Path(file).name for file in DeltaTable(path).file_uris()], ["item_id"])
+    rewrite_files(tmp_path, "items", DeltaTable(path), pc.field("item_id") == "2", lambda rows: rows.filter(pc.field("item_id") != "2"))
+    assert read_table(tmp_path, "items").num_rows == 2
+    monkeypatch.setitem(SCHEMAS, "items", new)
+    languages = read_table(tmp_path, "items", ["language"])["language"].to_pylist()
+    assert sorted(map(str, languages)) == ["None", "fi"], "an old program keeps what it does not know"
