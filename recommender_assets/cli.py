@@ -254,6 +254,21 @@ def forget(user_id: str) -> None:
     click.echo(erasure.summary())
 
 
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what is due.")
+@with_clear_errors
+def maintain(*, dry_run: bool) -> None:
+    """Take care of the tables: forgetting, retention, small files merged (OPTIMIZE), old files removed (VACUUM).
+
+    The same as Dagster's maintenance_job; see section maintenance of the configuration. `recommender stream` gives way
+    for it after the micro-batch at hand.
+    """
+    from recommender_assets.ingestion import maintenance
+
+    done = maintenance.maintain(settings_or_exit(), partial(click.echo, err=True), dry_run=dry_run)
+    click.echo("\n".join(done.lines()))
+
+
 @main.command("accept-topic")
 @with_clear_errors
 def accept_topic() -> None:

@@ -154,4 +154,3 @@ def _is_before(record: dict[str, object], forget: dict[str, object]) -> bool:
     if all(record[name] == forget[name] for name in _PLACE[:2]):
         return bool(record["kafka_offset"] < forget["kafka_offset"])  # type: ignore[operator]
     return bool(record["ingested_at"] <= forget["forgotten_at"])  # type: ignore[operator]
-

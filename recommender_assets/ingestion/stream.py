@@ -4,12 +4,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
 from recommender_assets.ingestion.streaming_query import BatchReport, begin, end_query, start_query
-from recommender_assets.ingestion.topic_position import BrokerUnreachableError, watermarks
+from recommender_assets.ingestion.topic_position import BrokerUnreachableError, unread
 from recommender_assets.ingestion.writer_lease import STREAM, WriterBusyError, WriterLease
 from recommender_assets.settings import Settings
 
@@ -60,7 +59,7 @@ def stream(
     def on_batch(batch: BatchReport) -> None:
         failures.count = 0
         observe(batch)
-        tell(progress_line(batch, _lag(settings, next_offsets())))
+        tell(progress_line(batch, unread(settings.streaming, next_offsets())))
 
     def next_offsets() -> dict[int, int]:
         return ingestion.next_offsets
@@ -119,15 +118,6 @@ def progress_line(batch: BatchReport, lag: int | None) -> str:
         f"{batch.read:,} records in {batch.seconds:.1f} s ({rate:,.0f}/s): {batch.accepted:,} accepted, "
         f"{batch.duplicate:,} duplicate, {batch.rejected:,} rejected; lag {behind}"
     )
-
-
-def _lag(settings: Settings, next_offsets: dict[int, int]) -> int | None:
-    """Records after `next_offsets`; None when the broker does not say."""
-    try:
-        marks = watermarks(settings.streaming.kafka_bootstrap_servers, settings.streaming.topic)
-    except (RuntimeError, KafkaException):
-        return None
-    return sum(max(mark.high - next_offsets.get(partition, mark.low), 0) for partition, mark in marks.items())
 
 
 def _first_line(error: StreamingQueryException) -> str:

@@ -1,6 +1,7 @@
 """Where the broker stands, compared with the ledger, so that a topic that cannot go on is never read silently."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -12,6 +13,7 @@ from recommender_assets.ingestion.ledger import LedgerPosition, ledger_position
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.settings import Settings
+from recommender_serving.engine.config import StreamingSettings
 
 _TIMEOUT_S = 10.0
 _NO_LEADER_YET = {
@@ -79,6 +81,15 @@ def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
     """
     client = admin_client(bootstrap)
     return _watermarks(client, topic, _describe(client, topic)[1])
+
+
+def unread(streaming: StreamingSettings, next_offsets: Mapping[int, int]) -> int | None:
+    """Lag: offsets after `next_offsets`, of all partitions; None when the broker does not say."""
+    try:
+        marks = watermarks(streaming.kafka_bootstrap_servers, streaming.topic)
+    except (RuntimeError, KafkaException):
+        return None
+    return sum(max(mark.high - next_offsets.get(partition, mark.low), 0) for partition, mark in marks.items())
 
 
 def topic_state(bootstrap: str, topic: str, timeout_s: float = _TIMEOUT_S) -> tuple[str, dict[int, Watermarks]]:

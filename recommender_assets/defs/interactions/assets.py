@@ -12,7 +12,7 @@ from recommender_assets.defs.interactions.partitions import history_months
 from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.table_metadata import table_metadata
 from recommender_assets.ingestion.tables import ProfileTableName
-from recommender_assets.presentation.table_facts import row_count
+from recommender_assets.presentation.table_facts import table_facts
 from recommender_assets.settings import Settings
 
 SPARK_POOL = "spark"
@@ -48,11 +48,14 @@ def interactions(
     break a rule go to `rejected_events` with their bytes and a reason; the ingestion ledger accounts for every offset.
     """
     from recommender_assets.ingestion.streaming_query import ingest_or_report
+    from recommender_assets.ingestion.topic_position import unread
 
     report = ingest_or_report(lambda: spark.spark_session, settings)
+    lag = unread(settings.streaming, report.position.next_offsets)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": row_count(settings.root, "interactions"),
+            **table_facts(settings.root, "interactions"),
+            "lag": "unknown" if lag is None else lag,
             "read": report.read,
             "accepted": report.accepted,
             "duplicate": report.duplicate,
@@ -90,7 +93,7 @@ def interaction_history(
     report = import_history(spark.spark_session, settings, window.start, window.end)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": row_count(settings.root, "interaction_history"),
+            **table_facts(settings.root, "interaction_history"),
             "imported": report.imported,
             "duplicate": report.duplicate,
             "rejected": report.rejected,
@@ -108,7 +111,8 @@ def items(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """The catalogue: title, categories and year of every item."""
     from recommender_assets.ingestion.catalogue import import_items
 
-    return dg.MaterializeResult(metadata={"dagster/row_count": import_items(settings)})
+    import_items(settings)
+    return dg.MaterializeResult(metadata=table_facts(settings.root, "items"))
 
 
 def profile_spec(name: ProfileTableName, description: str, sources: list[dg.AssetsDefinition]) -> dg.AssetSpec:
@@ -151,6 +155,4 @@ def profiles(settings: dg.ResourceParam[Settings]) -> Iterator[dg.MaterializeRes
     written_by_table: dict[ProfileTableName, int] = {"user_profiles": refresh.users, "item_profiles": refresh.items}
     for name, written in written_by_table.items():
         metadata = {"written": written, "computed_anew": refresh.is_complete}
-        yield dg.MaterializeResult(
-            asset_key=name, metadata={"dagster/row_count": row_count(settings.root, name)} | metadata
-        )
+        yield dg.MaterializeResult(asset_key=name, metadata=table_facts(settings.root, name) | metadata)

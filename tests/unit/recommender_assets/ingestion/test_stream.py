@@ -9,6 +9,7 @@ import pytest
 from pyspark.errors import StreamingQueryException
 
 from recommender_assets.ingestion import stream as stream_module
+from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow
 from recommender_assets.ingestion.stream import progress_line, stream
 from recommender_assets.ingestion.streaming_query import BatchReport
@@ -65,7 +66,7 @@ def play(monkeypatch: pytest.MonkeyPatch, stop: threading.Event, *turns: Run | E
     monkeypatch.setattr(stream_module, "begin", begin)
     monkeypatch.setattr(stream_module, "start_query", start)
     monkeypatch.setattr(stream_module, "end_query", lambda *_: None)
-    monkeypatch.setattr(stream_module, "watermarks", lambda *_: {0: Watermarks(0, 12), 1: Watermarks(3, 4)})
+    monkeypatch.setattr(topic_position, "watermarks", lambda *_: {0: Watermarks(0, 12), 1: Watermarks(3, 4)})
     monkeypatch.setattr(stream_module, "_LONGEST_PAUSE_S", 0.0)
     return triggers
 

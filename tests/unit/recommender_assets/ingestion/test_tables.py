@@ -141,7 +141,13 @@ def test_a_new_column_arrives_while_old_programs_go_on(tmp_path: Path, monkeypat
 
     assert read_table(tmp_path, "items").sort_by("item_id").slice(0, 2).equals(ITEMS)
     merge_files(tmp_path, "items", [Path(file).name for file in DeltaTable(path).file_uris()], ["item_id"])
-    rewrite_files(tmp_path, "items", DeltaTable(path), pc.field("item_id") == "2", lambda rows: rows.filter(pc.field("item_id") != "2"))
+    rewrite_files(
+        tmp_path,
+        "items",
+        DeltaTable(path),
+        pc.field("item_id") == "2",
+        lambda rows: rows.filter(pc.field("item_id") != "2"),
+    )
     assert read_table(tmp_path, "items").num_rows == 2
     monkeypatch.setitem(SCHEMAS, "items", new)
     languages = read_table(tmp_path, "items", ["language"])["language"].to_pylist()

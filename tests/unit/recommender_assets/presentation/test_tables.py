@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recommender_assets.evaluation.protocols import MEASURES
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
-from recommender_assets.presentation.table_facts import row_count
+from recommender_assets.presentation.table_facts import table_facts
 from recommender_assets.presentation.tables import contest_table, decision_table, key_value_table
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.standing import Standing
@@ -45,12 +45,13 @@ def test_cells_cannot_break_the_table() -> None:
     assert key_value_table({"a|b": 1}).splitlines()[2] == "| a\\|b | 1 |"
 
 
-def test_rows_are_counted(tmp_path: Path) -> None:
+def test_rows_files_bytes_and_version_are_told(tmp_path: Path) -> None:
     create_tables(tmp_path)
-    assert row_count(tmp_path, "items") == 0
+    assert table_facts(tmp_path, "items") == {"dagster/row_count": 0, "files": 0, "bytes": 0, "version": 0}
     films = {"item_id": ["1", "2"], "title": ["A", "B"], "categories": [["Drama"], []], "year": [1990, 0]}
     write_deltalake(table_path(tmp_path, "items"), pa.table(films, schema=SCHEMAS["items"]), mode="append")
-    assert row_count(tmp_path, "items") == 2
+    size = sum(path.stat().st_size for path in Path(table_path(tmp_path, "items")).glob("*.parquet"))
+    assert table_facts(tmp_path, "items") == {"dagster/row_count": 2, "files": 1, "bytes": size, "version": 1}
 
 
 cell = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\\"), max_size=8)
