@@ -7,13 +7,16 @@ ONCE ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fault-test check check-images format setup prerequisites jars kernels lock clean distclean
+.PHONY: help demo monitor test fault-test check check-images format setup prerequisites jars kernels lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## Real ratings through the whole system to live recommendations (ONCE=1 stops by itself)
 	@$(BIN)/recommender demo $(if $(ONCE),--once)
+
+monitor: setup ## Prometheus and, where it is installed, Grafana beside the running demo
+	@$(BIN)/recommender monitor
 
 test: setup ## All tests: unit, integration (real broker, Spark, Delta) and end to end
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
@@ -70,7 +73,7 @@ lock: $(STAMPS)/packages ## Resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --constraints requirements/all.lock --extra webserver pyproject.toml -o requirements/webserver.lock
 
 clean: ## Forget all data: broker, tables, models, Dagster and MLflow history
-	@rm -rf .local/data .local/kafka .local/dagster .local/logs .local/demo.json
+	@rm -rf .local/data .local/kafka .local/dagster .local/logs .local/demo.json .local/prometheus .local/grafana
 
 distclean: clean ## Forget the virtual environment, jars and caches as well
 	@rm -rf .local .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 """The command `recommender`."""
 
+import contextlib
 import datetime as dt
 import os
 import signal
@@ -209,6 +210,21 @@ def metrics() -> None:
     monitoring = settings.monitoring
     click.echo(f"metrics at http://{monitoring.host}:{monitoring.port}/metrics", err=True)
     serve_metrics(settings, stop)
+
+
+@main.command()
+@with_clear_errors
+def monitor() -> None:
+    """Start Prometheus, Grafana where it is installed, and `recommender metrics` beside the running system.
+
+    Dashboards, recording rules and alerts are those of deploy/; docs/runbook.md says what to do about an alert.
+    """
+    from recommender_assets.monitoring.monitor import run_monitor, wait_for_interrupt
+    from recommender_serving.engine.config import ApiSettings, read_config, section
+
+    settings = settings_or_exit()
+    with contextlib.suppress(KeyboardInterrupt):
+        run_monitor(settings, section(read_config(), "api", ApiSettings), wait_for_interrupt)
 
 
 @main.command()

@@ -1,20 +1,10 @@
 from pathlib import Path
 
-import yaml
-
 from recommender_assets.ingestion.spark_session import spark_conf
 from recommender_assets.settings import load_settings as load_assets_settings
 from recommender_serving.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
-
-
-def test_prometheus_scrapes_the_service_where_it_listens_by_default() -> None:
-    scrape = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
-    (job,) = scrape["scrape_configs"]
-    api = load_settings(ROOT / "config.yaml", {}).api
-    assert job["static_configs"] == [{"targets": [f"{api.host}:{api.port}"]}]
-    assert job["metrics_path"] == "/metrics"
 
 
 def test_the_profile_for_a_cluster_is_valid_for_both_halves_and_has_no_sizes_of_a_laptop() -> None:
