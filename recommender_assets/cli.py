@@ -189,6 +189,23 @@ def tune(
 
 
 @main.command()
+@click.option("--to", metavar="VERSION", help="Published version to go back to.  [default: the champion's predecessor]")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the table promotion_decisions.")
+@with_clear_errors
+def rollback(to: str | None, reason: str) -> None:
+    """Make an earlier champion the champion again; services follow within a second.
+
+    The version that was champion is not promoted again, unless a rollback names it.
+    """
+    from recommender_assets.promotion.rollback import roll_back
+
+    done = roll_back(settings_or_exit(), to, reason)
+    click.echo(f"champion is {done.pointer.version}, in place of {done.row.predecessor}")
+    if done.registry_problem:
+        click.echo(f"{done.registry_problem}; the next decision moves its aliases", err=True)
+
+
+@main.command()
 def serve() -> None:
     """Start the recommendation service (the same as `recommender-serve`)."""
     _become(Path(sys.executable), "-m", "recommender_serving")

@@ -17,6 +17,7 @@ from recommender_assets.ingestion.writer_lease import lease_holder
 from recommender_assets.promotion.decisions import latest_decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
+from recommender_serving.engine.manifest import Position
 
 INTERVAL_SECONDS = load_settings().dagster.sensor_interval_seconds
 FOLLOWERS_INTERVAL_SECONDS = 30  # none of them is waited for; a first import gets its champion undisturbed
@@ -146,12 +147,12 @@ def _latest_decision(settings: Settings) -> LatestDecision | None:
     record = latest_decision(settings.root)
     if record is None:
         return None
-    position = record.contest.position
+    position = record.position or Position()
     return LatestDecision(
-        decided_at=record.decided_at,
+        decided_at=record.decided_at.isoformat(),
         topic_id=position.topic_id,
         next_offsets=position.next_offsets,
-        interactions=record.contest.interactions,
+        interactions=record.interactions or 0,
     )
 
 

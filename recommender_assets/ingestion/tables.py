@@ -25,6 +25,7 @@ TableName = Literal[
     "user_profiles",
     "item_profiles",
     "experiment_verdicts",
+    "promotion_decisions",
 ]
 ProfileTableName = Literal["user_profiles", "item_profiles"]
 
@@ -62,6 +63,21 @@ _VERDICT_FIGURES = (
     "effect_size",
     "power",
     "sample_ratio_p_value",
+)
+_OFFSETS = pa.map_(pa.string(), pa.int64())
+_POSITION = pa.struct(
+    [("table_versions", _OFFSETS), ("topic", pa.string()), ("topic_id", pa.string()), ("next_offsets", _OFFSETS)]
+)
+_INTERVAL = [("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64())]
+_CONTENDER = pa.struct(
+    [
+        ("version", pa.string()),
+        ("algorithm", pa.string()),
+        ("role", pa.string()),
+        ("objections", pa.list_(pa.string())),
+        ("gain", pa.struct(_INTERVAL)),
+        ("metrics", pa.map_(pa.string(), pa.struct([*_INTERVAL, ("floor", pa.float64())]))),
+    ]
 )
 
 SCHEMAS: dict[TableName, pa.Schema] = {
@@ -148,6 +164,24 @@ SCHEMAS: dict[TableName, pa.Schema] = {
             ("written_at", _TIMESTAMP),
         ]
     ),
+    "promotion_decisions": pa.schema(
+        [
+            ("decision_id", pa.string()),
+            ("decided_at", _TIMESTAMP),
+            ("kind", pa.string()),
+            ("champion", pa.string()),
+            ("predecessor", pa.string()),
+            ("reason", pa.string()),
+            ("deployed", pa.map_(pa.string(), pa.string())),
+            ("metric", pa.string()),
+            ("confidence", pa.float64()),
+            ("hold_out_share", pa.float64()),
+            ("hold_out", pa.int64()),
+            ("interactions", pa.int64()),
+            ("position", _POSITION),
+            ("contenders", pa.list_(_CONTENDER)),
+        ]
+    ),
 }
 """Columns of every table. Times are UTC with microseconds; `to_offset` is the first offset after a range."""
 
@@ -161,21 +195,26 @@ def table_path(root: Path, name: TableName) -> str:
 
 
 def create_tables(root: Path) -> None:
-    """Create every table that does not exist yet, and give existing ones the columns that they lack.
+    """Create every table that does not exist yet, and give existing ones the columns that they lack."""
+    for name in SCHEMAS:
+        create_table(root, name)
+
+
+def create_table(root: Path, name: TableName) -> None:
+    """Create one table if it does not exist yet, else give it the columns that it lacks.
 
     A new column changes no file: older rows read as null, and a program of an older version goes on reading the
     columns that it knows, ingesting events and taking care of the tables. So a column in `SCHEMAS` is never renamed,
     retyped or required, and a new one is optional and comes at the end.
     """
-    for name, schema in SCHEMAS.items():
-        path = table_path(root, name)
-        if not DeltaTable.is_deltatable(path):
-            DeltaTable.create(path, schema, mode="ignore", name=name, configuration=_PROPERTIES)
-            continue
-        table = DeltaTable(path)
-        there = {field.name for field in table.schema().fields}
-        if new := [field for field in schema if field.name not in there]:
-            table.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
+    path, schema = table_path(root, name), SCHEMAS[name]
+    if not DeltaTable.is_deltatable(path):
+        DeltaTable.create(path, schema, mode="ignore", name=name, configuration=_PROPERTIES)
+        return
+    table = DeltaTable(path)
+    there = {field.name for field in table.schema().fields}
+    if new := [field for field in schema if field.name not in there]:
+        table.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
 
 
 def read_table(

@@ -149,8 +149,8 @@ def _decision(root: Path) -> dict[MetricDefinition, Samples]:
     if record is None:
         return {}
     return {
-        LAST_DECISION: {(): _seconds(record.decided_at)},
-        LAST_DECISION_PROMOTED: {(): float(record.decision.promoted)},
+        LAST_DECISION: {(): record.decided_at.timestamp()},
+        LAST_DECISION_PROMOTED: {(): float(record.kind == "promotion")},
     }
 
 

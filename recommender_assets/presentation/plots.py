@@ -1,10 +1,11 @@
 """Small PNG plots as Markdown images, for the metadata of assets."""
 
 import base64
+import datetime as dt
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +136,48 @@ def effect_by_day(metric: str, curves: Mapping[str, EffectCurve], smallest: floa
     if curves:
         axes.legend(fontsize="x-small")
     return _png(axes)
+
+
+class Measurement(NamedTuple):
+    """A value measured at a time, with both ends of its interval."""
+
+    at: dt.datetime
+    value: float
+    low: float
+    high: float
+
+
+class History(NamedTuple):
+    """What the champions, the other contenders and the rollbacks were, each in the order of time."""
+
+    champion: Sequence[Measurement]
+    challengers: Sequence[Measurement]
+    rollbacks: Sequence[dt.datetime]
+
+
+def champion_history(metric: str, history: History) -> str:
+    """One metric over time: a line for whoever was champion, points with intervals for the others, rollbacks dashed."""
+    axes = _axes("", metric)
+    for label, color, style, points in (
+        ("champion", "C0", "o-", history.champion),
+        ("other contenders", "C1", "o", history.challengers),
+    ):
+        for point in points:
+            axes.plot(_utc([point.at] * 2), [point.low, point.high], color=color, linewidth=0.8)
+        if points:
+            axes.plot(_utc([p.at for p in points]), [p.value for p in points], style, color=color, label=label)
+    for index, at in enumerate(history.rollbacks):
+        whole_height = axes.get_xaxis_transform()
+        label = "" if index else "rollback"
+        axes.plot(_utc([at] * 2), [0, 1], "--", color="C3", linewidth=0.8, label=label, transform=whole_height)
+    if history.champion or history.challengers or history.rollbacks:
+        axes.legend(fontsize="x-small")
+    cast("Figure", axes.figure).autofmt_xdate(rotation=30)
+    return _markdown(axes, f"{metric} of champion and challengers over time")
+
+
+def _utc(times: Sequence[dt.datetime]) -> npt.NDArray[np.datetime64]:
+    return np.array([time.astimezone(dt.UTC).replace(tzinfo=None) for time in times], dtype="datetime64[us]")
 
 
 def _axes(x_label: str, y_label: str) -> Axes:

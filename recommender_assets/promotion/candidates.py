@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 ALGORITHMS = ("svd", "nmf")
-KEPT_DIRECTORIES = 4
+KEPT_CANDIDATES = 4
 
 
 class NoCandidateError(LookupError):
@@ -33,8 +33,8 @@ def newest_candidate(root: Path, algorithm: str) -> str:
     return versions[-1]
 
 
-def prune(directory: Path, needed: Collection[str]) -> list[str]:
-    """Remove old model directories: kept are the needed ones and the `KEPT_DIRECTORIES` newest.
+def prune(directory: Path, needed: Collection[str], newest: int) -> list[str]:
+    """Remove old model directories: kept are the needed ones and this many of the newest.
 
     Returns:
         the versions removed.
@@ -44,7 +44,7 @@ def prune(directory: Path, needed: Collection[str]) -> list[str]:
         key=lambda path: path.stat().st_mtime_ns,
         reverse=True,
     )
-    removed = [path for path in newest_first[KEPT_DIRECTORIES:] if path.name not in needed]
+    removed = [path for path in newest_first[newest:] if path.name not in needed]
     for path in removed:
         shutil.rmtree(path)
     return [path.name for path in removed]

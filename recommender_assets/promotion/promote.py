@@ -2,8 +2,15 @@
 
 from typing import NamedTuple
 
+from recommender_assets.promotion.champion_lock import champion_lock
 from recommender_assets.promotion.contest import Contest, load_contest
-from recommender_assets.promotion.decisions import record_decision
+from recommender_assets.promotion.decisions import (
+    DecisionRow,
+    append_decision,
+    read_decisions,
+    rolled_back,
+    row_of_contest,
+)
 from recommender_assets.promotion.policy import Decision, decide
 from recommender_assets.promotion.publication import publish, remove_old_models
 from recommender_assets.promotion.registry import Registry
@@ -16,10 +23,11 @@ class StaleContestError(RuntimeError):
 
 
 class Promotion(NamedTuple):
-    """A decision, the figures it rests on, and the pointer that is in force after it."""
+    """A decision, the figures it rests on, its row in the table, and the pointer that is in force after it."""
 
     decision: Decision
     contest: Contest
+    row: DecisionRow
     pointer: ChampionPointer | None
 
 
@@ -32,14 +40,17 @@ def promote(settings: Settings) -> Promotion:
     Raises:
         StaleContestError: the champion is none of the contenders.
     """
-    contest = load_contest(settings.root)
-    _require_current(settings, contest)
-    decision = decide(contest, settings.promotion)
-    pointer = publish(settings.root, decision)
-    Registry(settings).record_decision(contest.candidates, decision)
-    record_decision(settings.root, contest, decision)
-    remove_old_models(settings.root, pointer)
-    return Promotion(decision, contest, pointer)
+    root = settings.root
+    with champion_lock(root):
+        contest = load_contest(root)
+        _require_current(settings, contest)
+        decision = decide(contest, settings.promotion, rolled_back(read_decisions(root)))
+        pointer = publish(root, decision)
+        row = row_of_contest(contest, decision, settings.promotion.metric, pointer)
+        Registry(settings).record_decision(contest.candidates, decision, row.decision_id)
+        append_decision(root, row)
+        remove_old_models(root, pointer)
+    return Promotion(decision, contest, row, pointer)
 
 
 def _require_current(settings: Settings, contest: Contest) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
-from recommender_assets.promotion.candidates import candidate_directory, prune
+from recommender_assets.promotion.candidates import KEPT_CANDIDATES, candidate_directory, prune
 from recommender_assets.promotion.policy import Decision
 from recommender_serving.engine.atomic_files import sync, temporary_sibling
 from recommender_serving.engine.champion_pointer import (
@@ -15,6 +15,8 @@ from recommender_serving.engine.champion_pointer import (
     write_pointer,
 )
 from recommender_serving.engine.factor_model import read_model
+
+KEPT_VERSIONS = 8
 
 
 def publish(root: Path, decision: Decision) -> ChampionPointer | None:
@@ -48,10 +50,13 @@ def publish(root: Path, decision: Decision) -> ChampionPointer | None:
 
 
 def remove_old_models(root: Path, pointer: ChampionPointer | None) -> list[str]:
-    """Remove candidates and published versions that nothing refers to any more, the newest few excepted."""
+    """Remove candidates and published versions that nothing refers to any more, the newest excepted.
+
+    The newest published versions are those that a rollback can go back to.
+    """
     needed = {pointer.version, *pointer.deployed.values(), pointer.predecessor or ""} if pointer else set()
-    folders = (candidate_directory(root, "x").parent, champion_directory(root) / "versions")
-    return [version for folder in folders if folder.is_dir() for version in prune(folder, needed)]
+    kept = {root / "models": KEPT_CANDIDATES, champion_directory(root) / "versions": KEPT_VERSIONS}
+    return [v for folder, newest in kept.items() if folder.is_dir() for v in prune(folder, needed, newest)]
 
 
 def _publish_version(root: Path, version: str) -> None:

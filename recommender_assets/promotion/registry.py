@@ -89,11 +89,11 @@ class Registry:
         """Keep a text as an artefact of a candidate's run."""
         self.client.log_text(self._run(version).info.run_id, text, artifact)
 
-    def record_decision(self, standings: Sequence[Standing], decision: Decision) -> None:
+    def record_decision(self, standings: Sequence[Standing], decision: Decision, decision_id: str) -> None:
         """Register the candidates, tag them with the decision and its numbers, and move the aliases.
 
-        `staging` follows the newest candidate of each registered model; `production` is on the champion, nowhere else.
-        Idempotent: a repetition finds the registered versions by their tag.
+        `production` is on the champion, nowhere else; `staging` on the newest candidate of each registered model, if it
+        did not become champion. Idempotent: a repetition finds the registered versions by their tag.
         """
         verdicts = {verdict.version: verdict for verdict in decision.verdicts}
         for standing in standings:
@@ -102,20 +102,48 @@ class Registry:
             verdict = verdicts[standing.version]
             tags = {
                 "decision": "promoted" if decision.champion == standing.version else "staging",
+                "decision_id": decision_id,
                 "reason": _reason(decision, verdict),
             } | {metric: f"{value:.6f}" for metric, value in standing.metrics.items()}
             for key, value in tags.items():
                 self.client.set_model_version_tag(name, number, key, value)
-            self.client.set_registered_model_alias(name, STAGING, number)
+            if decision.champion == standing.version:
+                self.client.delete_registered_model_alias(name, STAGING)
+            else:
+                self.client.set_registered_model_alias(name, STAGING, number)
         if decision.champion:
             self.set_production(decision.champion)
 
+    def record_rollback(self, champion: str, predecessor: str, reason: str, decision_id: str) -> None:
+        """Put `production` back on a version, and say on the one before why it lost it."""
+        for name in REGISTERED_MODELS.values():
+            if found := self._find(name, predecessor):
+                tags = {"decision": "rolled back", "reason": reason, "decision_id": decision_id}
+                for key, value in tags.items():
+                    self.client.set_model_version_tag(name, found.version, key, value)
+        self.set_production(champion)
+
+    def production(self) -> list[str]:
+        """Versions that carry the alias `production`: one, unless something is wrong."""
+        found = []
+        for name in REGISTERED_MODELS.values():
+            number = self.client.get_registered_model(name).aliases.get(PRODUCTION) if self._exists(name) else None
+            if number is not None:
+                tags = self.client.get_model_version(name, number).tags
+                found.append(tags.get(VERSION_TAG, f"{name} version {number}"))
+        return found
+
     def set_production(self, version: str) -> None:
-        """Put the alias `production` on a registered model version and take it from every other."""
+        """Put the alias `production` on a registered model version and take it from every other.
+
+        A version in production is not in staging any more.
+        """
         for name in REGISTERED_MODELS.values():
             found = self._find(name, version)
             if found:
                 self.client.set_registered_model_alias(name, PRODUCTION, found.version)
+                if self.client.get_registered_model(name).aliases.get(STAGING) == found.version:
+                    self.client.delete_registered_model_alias(name, STAGING)
             elif self._exists(name):
                 self.client.delete_registered_model_alias(name, PRODUCTION)
 

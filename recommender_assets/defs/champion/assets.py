@@ -27,14 +27,23 @@ from recommender_assets.settings import Settings
 def champion(settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]) -> dg.MaterializeResult[None]:
     """The served model: a candidate that beat the champion under the promotion policy, else the champion as it was.
 
-    The decision is written down with its numbers here, in `champion/decisions/` and in the registered models' tags.
+    The decision is written down with its numbers here, in the table `promotion_decisions` and in MLflow's tags.
     """
+    from recommender_assets.presentation.decision_history import decision_history
     from recommender_assets.presentation.tables import contest_table, decision_table
+    from recommender_assets.promotion.decisions import read_decisions
     from recommender_assets.promotion.promote import promote
 
     promotion = promote(settings)
     decision, pointer = promotion.decision, promotion.pointer
-    mlflow.set_tags({"champion": decision.champion, "promoted": decision.promoted, "reason": decision.reason})
+    mlflow.set_tags(
+        {
+            "champion": decision.champion,
+            "promoted": decision.promoted,
+            "reason": decision.reason,
+            "decision_id": promotion.row.decision_id,
+        }
+    )
     return dg.MaterializeResult(
         metadata={
             "promoted": decision.promoted,
@@ -43,6 +52,8 @@ def champion(settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
             "deployed": dg.MetadataValue.json(pointer.deployed if pointer else {}),
             "reason": decision.reason,
             "decision": dg.MetadataValue.md(decision_table(decision)),
+            "decision_id": promotion.row.decision_id,
+            "history": dg.MetadataValue.md(decision_history(read_decisions(settings.root), settings.promotion.metric)),
             "figures": dg.MetadataValue.md(contest_table(promotion.contest.contenders)),
         }
     )

@@ -18,7 +18,7 @@ from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import TopicMissingError, Watermarks
 from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.promotion.contest import Contest
-from recommender_assets.promotion.decisions import record_decision
+from recommender_assets.promotion.decisions import append_decision, row_of_contest
 from recommender_assets.promotion.policy import Decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, write_pointer
@@ -77,7 +77,7 @@ def decided(settings: Settings, next_offset: int) -> None:
     position = Position(topic=TOPIC, topic_id="topic-1", next_offsets={"0": next_offset})
     contest = Contest(position=position, hold_out=1, candidates=(), champion=None)
     decision = Decision(promoted=False, champion="svd-1", predecessor=None, reason="", verdicts=())
-    record_decision(settings.root, contest, decision)
+    append_decision(settings.root, row_of_contest(contest, decision, "rmse", None))
 
 
 def unfinished_run(instance: dg.DagsterInstance, job: Any, status: dg.DagsterRunStatus) -> None:

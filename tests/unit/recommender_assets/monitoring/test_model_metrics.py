@@ -19,7 +19,7 @@ from recommender_assets.monitoring.model_metrics import (
     ModelMetrics,
 )
 from recommender_assets.promotion.contest import Contest, save_contest
-from recommender_assets.promotion.decisions import record_decision
+from recommender_assets.promotion.decisions import append_decision, row_of_contest
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import PromotionSettings, Settings, StorageSettings
@@ -115,7 +115,8 @@ def test_after_a_promotion_the_candidate_is_the_champion_and_the_other_its_prede
 @pytest.mark.parametrize(("against", "promoted"), [(None, 1), (standing("svd-1", 0.80), 0)])
 def test_the_latest_decision_promoted_or_not(settings: Settings, against: Standing | None, promoted: int) -> None:
     held = contest(settings, standing("svd-2", 0.85), against=against)
-    record_decision(settings.root, held, decide(held, PromotionSettings(limits={})))
+    decision = decide(held, PromotionSettings(limits={}))
+    append_decision(settings.root, row_of_contest(held, decision, "rmse", None))
     assert ModelMetrics(settings).read()[LAST_DECISION_PROMOTED] == {(): promoted}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from recommender_assets.promotion.candidates import (
-    KEPT_DIRECTORIES,
+    KEPT_CANDIDATES,
     NoCandidateError,
     candidate_directory,
     newest_candidate,
@@ -44,17 +44,17 @@ def test_another_algorithm_is_no_candidate(tmp_path: Path) -> None:
 
 
 def test_few_folders_are_all_kept(tmp_path: Path) -> None:
-    for age in range(KEPT_DIRECTORIES):
+    for age in range(KEPT_CANDIDATES):
         folder(tmp_path, f"svd-{age}", age)
-    assert prune(tmp_path, set()) == []
-    assert len(list(tmp_path.iterdir())) == KEPT_DIRECTORIES
+    assert prune(tmp_path, set(), KEPT_CANDIDATES) == []
+    assert len(list(tmp_path.iterdir())) == KEPT_CANDIDATES
 
 
 def test_the_oldest_folder_goes_with_everything_in_it(tmp_path: Path) -> None:
     oldest = folder(tmp_path, "svd-oldest", age=100)
-    for age in range(KEPT_DIRECTORIES):
+    for age in range(KEPT_CANDIDATES):
         folder(tmp_path, f"svd-{age}", age)
-    assert prune(tmp_path, {"svd-0"}) == ["svd-oldest"]
+    assert prune(tmp_path, {"svd-0"}, KEPT_CANDIDATES) == ["svd-oldest"]
     assert not oldest.exists()
 
 
@@ -63,9 +63,9 @@ def test_files_and_folders_being_written_are_neither_counted_nor_removed(tmp_pat
     notes = tmp_path / "README"
     notes.write_text("keep")
     os.utime(notes, (1, 1))
-    for age in range(KEPT_DIRECTORIES):
+    for age in range(KEPT_CANDIDATES):
         folder(tmp_path, f"svd-{age}", age)
-    assert prune(tmp_path, set()) == []
+    assert prune(tmp_path, set(), KEPT_CANDIDATES) == []
     assert unfinished.exists()
     assert notes.exists()
 
@@ -74,6 +74,6 @@ def test_needed_folders_do_not_push_out_the_newest(tmp_path: Path) -> None:
     for age in range(10):
         folder(tmp_path, f"svd-{age}", age)
     needed = {"svd-9", "svd-8", "never-there"}
-    prune(tmp_path, needed)
-    newest = {f"svd-{age}" for age in range(KEPT_DIRECTORIES)}
+    prune(tmp_path, needed, KEPT_CANDIDATES)
+    newest = {f"svd-{age}" for age in range(KEPT_CANDIDATES)}
     assert {path.name for path in tmp_path.iterdir()} == newest | {"svd-9", "svd-8"}

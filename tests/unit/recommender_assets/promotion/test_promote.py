@@ -56,7 +56,7 @@ def test_from_the_first_champion_to_its_successor(settings: Settings) -> None:
     contest(settings, {"svd-1": 0.87, "nmf-1": 0.90})
     assert promote(settings).decision.champion == "svd-1"
     assert aliases(settings) == {
-        "Recommendation_SVD": {"production": "svd-1", "staging": "svd-1"},
+        "Recommendation_SVD": {"production": "svd-1"},
         "Recommendation_NMF": {"staging": "nmf-1"},
     }
 
@@ -67,16 +67,15 @@ def test_from_the_first_champion_to_its_successor(settings: Settings) -> None:
     assert (outcome.pointer.version, outcome.pointer.predecessor) == ("nmf-2", "svd-1")
     assert aliases(settings) == {
         "Recommendation_SVD": {"staging": "svd-2"},
-        "Recommendation_NMF": {"production": "nmf-2", "staging": "nmf-2"},
+        "Recommendation_NMF": {"production": "nmf-2"},
     }
     client = Registry(settings).client
     (loser,) = client.search_model_versions(f"name = 'Recommendation_SVD' and tags.`{VERSION_TAG}` = 'svd-2'")
     assert loser.tags["decision"] == "staging"
     assert "rmse 0.8800 gains -0.0100 (-0.0100 to -0.0100) on champion svd-1" in loser.tags["reason"]
     assert loser.tags["rmse"] == "0.880000"
-    latest = latest_decision(settings.root)
-    assert latest is not None
-    assert latest.decision == outcome.decision
+    assert loser.tags["decision_id"] == outcome.row.decision_id
+    assert latest_decision(settings.root) == outcome.row
 
     assert promote(settings).pointer == outcome.pointer  # a repetition changes nothing
     assert aliases(settings)["Recommendation_NMF"]["production"] == "nmf-2"
@@ -163,8 +162,7 @@ def test_a_failing_registry_costs_no_champion_and_a_repetition_completes(
     outcome = promote(settings)
     assert outcome.pointer == published
     latest = latest_decision(settings.root)
-    assert latest is not None
-    assert latest.decision == outcome.decision
+    assert latest == outcome.row
 
 
 def test_a_refused_candidate_is_written_down_and_changes_nothing(settings: Settings, recorder: type[Recorder]) -> None:
@@ -179,7 +177,7 @@ def test_a_refused_candidate_is_written_down_and_changes_nothing(settings: Setti
     assert outcome.pointer == before == read_pointer(settings.root)
     latest = latest_decision(settings.root)
     assert latest is not None
-    assert (latest.decision.champion, latest.contest.candidates[0].version) == ("svd-1", "svd-2")
+    assert (latest.kind, latest.champion, latest.contenders[0].version) == ("refusal", "svd-1", "svd-2")
 
 
 def test_nobody_fit_is_a_decision_without_a_champion(settings: Settings, recorder: type[Recorder]) -> None:
@@ -209,16 +207,16 @@ def test_old_models_go_with_the_promotion(settings: Settings, recorder: type[Rec
     from recommender_assets.promotion.promote import promote
 
     champion: tuple[str, float] | None = None
-    for number in range(8):
+    for number in range(10):
         version, rmse = f"svd-{number}", 0.95 - number / 100
         on_disk(settings, version)
         os.utime(candidate_directory(settings.root, version), (1_000 + number, 1_000 + number))
         contest(settings, {version: rmse}, champion)
         promote(settings)
         champion = version, rmse
-    for folder in ("models", "champion/versions"):
-        kept = sorted(path.name for path in (settings.root / folder).iterdir())
-        assert kept == ["svd-4", "svd-5", "svd-6", "svd-7"]
+    for folder, kept in (("models", 4), ("champion/versions", 8)):
+        found = sorted(path.name for path in (settings.root / folder).iterdir())
+        assert found == [f"svd-{number}" for number in range(10 - kept, 10)]
     pointer = read_pointer(settings.root)
     assert pointer is not None
-    assert (pointer.version, pointer.predecessor) == ("svd-7", "svd-6")
+    assert (pointer.version, pointer.predecessor) == ("svd-9", "svd-8")

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from recommender_assets.promotion.candidates import (
-    KEPT_DIRECTORIES,
+    KEPT_CANDIDATES,
     NoCandidateError,
     candidate_directory,
     newest_candidate,
     prune,
 )
 from recommender_assets.promotion.policy import Decision, Verdict
-from recommender_assets.promotion.publication import publish, remove_old_models
+from recommender_assets.promotion.publication import KEPT_VERSIONS, publish, remove_old_models
 from recommender_assets.promotion.soundness import factor_problems
 from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer, version_directory
 from recommender_serving.engine.factor_model import DamagedModelError, read_model, write_model
@@ -101,8 +101,8 @@ def test_old_directories_are_removed_but_not_what_is_needed(tmp_path: Path) -> N
         directory = tmp_path / f"svd-{age}"
         directory.mkdir()
         os.utime(directory, (1_000 - age, 1_000 - age))
-    assert sorted(prune(tmp_path, {"svd-6"})) == ["svd-4", "svd-5", "svd-7"]
-    assert len(list(tmp_path.iterdir())) == KEPT_DIRECTORIES + 1
+    assert sorted(prune(tmp_path, {"svd-6"}, 4)) == ["svd-4", "svd-5", "svd-7"]
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_the_champion_its_predecessor_and_its_peer_are_kept(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_champion_its_predecessor_and_its_peer_are_kept(tmp_path: Path) -> N
     versions = tmp_path / "champion" / "versions"
     for version in ("svd-1", "nmf-1", "svd-2"):
         os.utime(versions / version, (0, 0))
-    for later in range(KEPT_DIRECTORIES + 1):
+    for later in range(KEPT_VERSIONS + 1):
         (versions / f"svd-later-{later}").mkdir()
     assert len(remove_old_models(tmp_path, pointer)) == 1
     assert {"svd-1", "nmf-1", "svd-2"} <= {path.name for path in versions.iterdir()}
@@ -241,8 +241,8 @@ def test_a_decision_against_the_candidates_leaves_the_champion(tmp_path: Path) -
 
 def test_before_the_first_champion_only_old_candidates_are_removed(tmp_path: Path) -> None:
     assert remove_old_models(tmp_path, None) == []
-    for age in range(KEPT_DIRECTORIES + 2):
+    for age in range(KEPT_CANDIDATES + 2):
         directory = tmp_path / "models" / f"svd-{age}"
         directory.mkdir(parents=True)
         os.utime(directory, (1_000 - age, 1_000 - age))
-    assert sorted(remove_old_models(tmp_path, None)) == [f"svd-{KEPT_DIRECTORIES}", f"svd-{KEPT_DIRECTORIES + 1}"]
+    assert sorted(remove_old_models(tmp_path, None)) == [f"svd-{KEPT_CANDIDATES}", f"svd-{KEPT_CANDIDATES + 1}"]

@@ -126,16 +126,16 @@ def test_figures_go_to_the_run_of_their_model_and_to_no_other(registry: Any, dir
 
 def test_decisions_move_the_aliases_and_say_why(registry: Any, directory: Path, clean: None) -> None:
     runs = log(registry, directory, "svd-1", "nmf-1", "svd-2", "nmf-2")
-    registry.record_decision(*decision(None, ("svd-1", 0.87), ("nmf-1", 0.86)))
-    assert aliases(registry, "Recommendation_NMF") == {"production": "nmf-1", "staging": "nmf-1"}
+    registry.record_decision(*decision(None, ("svd-1", 0.87), ("nmf-1", 0.86)), "d1")
+    assert aliases(registry, "Recommendation_NMF") == {"production": "nmf-1"}
     assert aliases(registry, "Recommendation_SVD") == {"staging": "svd-1"}
     assert tags(registry, "Recommendation_SVD", "svd-1")["reason"] == "nmf-1 is better"
     winner = tags(registry, "Recommendation_NMF", "nmf-1")
     assert (winner["decision"], winner["rmse"]) == ("promoted", "0.860000")
     assert winner["reason"] == "first champion, beats its floors: rmse 0.8600"
 
-    registry.record_decision(*decision("nmf-1", ("svd-2", 0.85), ("nmf-2", 0.95)))
-    assert aliases(registry, "Recommendation_SVD") == {"production": "svd-2", "staging": "svd-2"}
+    registry.record_decision(*decision("nmf-1", ("svd-2", 0.85), ("nmf-2", 0.95)), "d")
+    assert aliases(registry, "Recommendation_SVD") == {"production": "svd-2"}
     assert aliases(registry, "Recommendation_NMF") == {"staging": "nmf-2"}
     loser = tags(registry, "Recommendation_NMF", "nmf-2")
     assert loser["decision"] == "staging"
@@ -148,9 +148,9 @@ def test_decisions_move_the_aliases_and_say_why(registry: Any, directory: Path, 
 def test_recording_twice_is_recording_once(registry: Any, directory: Path, clean: None) -> None:
     log(registry, directory, "svd-3")
     field = decision(None, ("svd-3", 0.87))
-    registry.record_decision(*field)
+    registry.record_decision(*field, "d")
     before = tags(registry, "Recommendation_SVD", "svd-3"), aliases(registry, "Recommendation_SVD")
-    registry.record_decision(*field)
+    registry.record_decision(*field, "d")
     assert (tags(registry, "Recommendation_SVD", "svd-3"), aliases(registry, "Recommendation_SVD")) == before
     assert len(registry.client.search_model_versions("name = 'Recommendation_SVD'")) == 1
 
@@ -158,20 +158,28 @@ def test_recording_twice_is_recording_once(registry: Any, directory: Path, clean
 def test_without_a_champion_nothing_is_in_production(registry: Any, directory: Path, clean: None) -> None:
     log(registry, directory, "svd-4")
     field, outcome = decision(None, ("svd-4", 1.2))
-    registry.record_decision(field, outcome)
+    registry.record_decision(field, outcome, "d")
     assert aliases(registry, "Recommendation_SVD") == {"staging": "svd-4"}
     assert "does not beat its floor item_mean" in tags(registry, "Recommendation_SVD", "svd-4")["reason"]
 
 
-def test_a_roll_back_moves_production_and_leaves_staging(registry: Any, directory: Path, clean: None) -> None:
-    log(registry, directory, "svd-5", "svd-6")
-    registry.record_decision(*decision(None, ("svd-5", 0.87)))
-    registry.record_decision(*decision("svd-5", ("svd-6", 0.80)))
-    registry.set_production("svd-5")
-    assert aliases(registry, "Recommendation_SVD") == {"production": "svd-5", "staging": "svd-6"}
+def test_a_rollback_moves_production_and_says_why(registry: Any, directory: Path, clean: None) -> None:
+    log(registry, directory, "svd-5", "svd-6", "nmf-6")
+    registry.record_decision(*decision(None, ("svd-5", 0.87)), "d5")
+    registry.record_decision(*decision("svd-5", ("svd-6", 0.80), ("nmf-6", 0.85)), "d6")
+    assert registry.production() == ["svd-6"]
+    registry.record_rollback("svd-5", "svd-6", "answers were wrong", "d7")
+    assert aliases(registry, "Recommendation_SVD") == {"production": "svd-5"}
+    assert aliases(registry, "Recommendation_NMF") == {"staging": "nmf-6"}
+    found = tags(registry, "Recommendation_SVD", "svd-6")
+    assert (found["decision"], found["reason"], found["decision_id"]) == ("rolled back", "answers were wrong", "d7")
+    registry.record_rollback("nmf-6", "svd-5", "", "d8")
+    assert aliases(registry, "Recommendation_SVD") == {}
+    assert aliases(registry, "Recommendation_NMF") == {"production": "nmf-6"}
+    assert registry.production() == ["nmf-6"]
 
 
 def test_a_model_without_a_run_is_not_registered(registry: Any, clean: None) -> None:
     with pytest.raises(LookupError, match="MLflow has no run of model svd-unknown"):
-        registry.record_decision(*decision(None, ("svd-unknown", 0.87)))
+        registry.record_decision(*decision(None, ("svd-unknown", 0.87)), "d")
     assert registry.client.search_model_versions("name = 'Recommendation_SVD'") == []
