@@ -13,6 +13,7 @@ from recommender_serving.deployment import Deployment, earliest, start_of
 from recommender_serving.engine.champion_pointer import ChampionPointer, DamagedPointerError, read_pointer
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import DamagedModelError
+from recommender_serving.engine.forgotten_users import DamagedListError, forgets_after, read_forgotten_users
 from recommender_serving.engine.live_events import LiveEvents
 from recommender_serving.errors import NotReadyError
 from recommender_serving.follow_status import FollowState
@@ -168,7 +169,14 @@ class Champion:
         self._waiting_for = f"the events since champion {pointer.version} are being read"
         topic_id = champion.model.manifest.position.topic_id
         starts = {algorithm: start_of(model.model.manifest.position, topic_id) for algorithm, model in chosen.items()}
+        try:
+            forgotten = await asyncio.to_thread(read_forgotten_users, self._settings.root)
+        except (DamagedListError, OSError) as error:
+            self._refuse(pointer.version, f"champion {pointer.version} was refused: {error}")
+            return
         live = await self._live_updates.replay(topic_id, earliest(starts.values()))
+        for forget in forgets_after(forgotten, topic_id, earliest(starts.values())):
+            live.apply(*forget)
         by_algorithm = {
             algorithm: self._snapshot(model, live, starts[algorithm]) for algorithm, model in chosen.items()
         }

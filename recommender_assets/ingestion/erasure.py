@@ -18,6 +18,7 @@ from recommender_assets.ingestion.removed_rows import POSITIONS, accepted_positi
 from recommender_assets.ingestion.rewriting import Change, rewrite_files
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, open_dataset, read_table, table_path
 from recommender_assets.settings import Settings
+from recommender_serving.engine.forgotten_users import ForgottenUser, read_forgotten_users, write_forgotten_users
 
 _PLACE = ["topic_id", "kafka_partition", "kafka_offset"]
 _APPLICATION = "forgotten_users"
@@ -62,6 +63,7 @@ def erase_forgotten(settings: Settings) -> Erasure:
         files = remove_rows(root, "forgotten", pa.concat_tables(positions))
         accepted, rejected = (part.num_rows for part in positions)
         write_deltalake(table_path(root, "forgotten_users"), forgets, mode="append")
+    tell_service(root)
     history, rejected_history, more = erase_from_history(settings)
     users = len(pc.unique(forgets["user_id"]))
     return Erasure(users, accepted, rejected, history, rejected_history, files + more)
@@ -79,6 +81,16 @@ def pending_forgets(root: Path) -> pa.Table:
 def forgotten_users(root: Path) -> pa.Array:
     """Ids of all users whose forgetting was carried out, each once."""
     return pc.unique(read_table(root, "forgotten_users", ["user_id"])["user_id"])
+
+
+def tell_service(root: Path) -> None:
+    """Write the list where the service reads it, unless it is there already."""
+    rows = read_table(root, "forgotten_users").sort_by([(name, "ascending") for name in _PLACE])
+    columns = [rows[name].to_pylist() for name in SCHEMAS["forgotten_users"].names[:-1]]
+    times = rows["forgotten_at"].cast(pa.int64()).to_pylist()
+    users = [ForgottenUser(*entry) for entry in zip(*columns, times, strict=True)]
+    if users and users != read_forgotten_users(root):
+        write_forgotten_users(root, users)
 
 
 def erase_from_history(settings: Settings) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import pytest
 
 from recommender_serving.engine.champion_pointer import pointer_path, version_directory
 from recommender_serving.engine.factor_model import Position, read_model
+from recommender_serving.engine.forgotten_users import ForgottenUser, forgotten_users_path, write_forgotten_users
 from tests.factories import make_model
 from tests.unit.recommender_serving.service import (
     Client,
@@ -245,6 +246,38 @@ async def test_events_and_forgets_outlive_a_swap(service: Service) -> None:
         assert "i07" not in items_of(folded)
         again = await client.post("/events", content=event_json(user_id="u2", item_id="i07"))
         assert again.json()["duplicate"] == 1
+
+
+async def test_a_rollback_respects_forgets_that_kafka_let_expire(service: Service) -> None:
+    positions = [Position(topic_id="topic-a", next_offsets={"0": offset}) for offset in (5, 9)]
+    old, new = (make_model(n_users=6, n_items=40, seed=seed, position=at) for seed, at in enumerate(positions))
+    write_forgotten_users(
+        service.root,
+        [
+            ForgottenUser("u1", "topic-a", 0, 7, 1_704_200_000_000_000),
+            ForgottenUser("u2", "topic-a", 0, 4, 1_704_200_000_000_000),
+            ForgottenUser("u3", "topic-z", 0, 7, 1_704_200_000_000_000),
+        ],
+    )
+    service.publish(new)
+    async with service.ready() as client:
+        assert (await recommend(client, "u1"))["source"] == "personalized", "it was trained after the forget"
+        service.publish(old)
+        await until(lambda: is_version(client, old.version))
+        assert (await recommend(client, "u1"))["source"] == "popular"
+        for user in ("u2", "u3"):
+            assert (await recommend(client, user))["source"] == "personalized"
+
+
+async def test_without_the_list_of_forgotten_users_no_model_goes_into_service(service: Service) -> None:
+    forgotten_users_path(service.root).parent.mkdir(parents=True)
+    forgotten_users_path(service.root).write_bytes(b"[[1]]")
+    service.publish(FIRST)
+    async with service.running() as client:
+        await until(lambda: refused(client))
+        assert "FORGOTTEN.json" in str(await health(client))
+        write_forgotten_users(service.root, [])
+        await until(lambda: is_version(client, FIRST.version))
 
 
 async def test_the_watch_outlives_what_it_did_not_expect(service: Service, caplog: pytest.LogCaptureFixture) -> None:

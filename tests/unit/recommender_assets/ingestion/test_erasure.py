@@ -24,6 +24,7 @@ from recommender_assets.ingestion.erasure import Erasure, erase_forgotten, forgo
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, read_table, table_path
 from recommender_assets.settings import Settings
+from recommender_serving.engine.forgotten_users import ForgottenUser, read_forgotten_users
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 PERSONAL: tuple[TableName, ...] = ("interactions", "rejected_events", "interaction_history", "rejected_history")
@@ -138,6 +139,8 @@ def test_rows_rejects_and_history_of_a_forgotten_user_leave_the_files(settings: 
     ]
     assert seen(settings) == before
     assert forgotten_users(settings.root).to_pylist() == ["ann"]
+    ingested_us = int((START + dt.timedelta(hours=2)).timestamp()) * 1_000_000
+    assert read_forgotten_users(settings.root) == [ForgottenUser("ann", "t", 0, 5, ingested_us)]
     assert_proven(settings)
     assert erase_forgotten(settings) == Erasure(), "nothing is left to do"
 
@@ -195,6 +198,7 @@ def raising(*_: object, **__: object) -> None:
         (removed_rows, "rewrite_files", 0),
         (removed_rows, "rewrite_files", 1),
         (erasure, "write_deltalake", 0),
+        (erasure, "write_forgotten_users", 0),
         (erasure, "rewrite_files", 0),
         (erasure, "rewrite_files", 1),
     ],
@@ -222,6 +226,7 @@ def test_after_a_kill_at_any_step_the_proofs_hold_and_a_repetition_completes_it(
     assert seen(settings) == before
     assert [text for text in in_files(settings) if "ann" in text] == ["ann"]
     assert forgotten_users(settings.root).to_pylist() == ["ann"]
+    assert [user.user_id for user in read_forgotten_users(settings.root)] == ["ann"]
 
 
 def test_everything_of_an_earlier_topic_goes(settings: Settings) -> None:
