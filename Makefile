@@ -31,6 +31,7 @@ check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster 
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
 	@$(BIN)/python -m docs.metrics_table --check
+	@$(BIN)/python -m recommender_assets.monitoring.dashboards --check
 
 check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
 	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py

@@ -10,6 +10,10 @@ import yaml
 
 from docs.metrics_table import sections
 from recommender_assets.cli import main
+from recommender_assets.monitoring.exporter import sources_of
+from recommender_assets.settings import load_settings
+from recommender_serving.champion import REASON_CODES
+from recommender_serving.experiments import REFUSED
 from tests.tools import program
 
 ROOT = Path(__file__).parents[3]
@@ -82,6 +86,12 @@ def test_links_and_commands_of_the_runbook_exist() -> None:
     assert {one or other for one, other in named} <= main.commands.keys()
     metrics = {metric.name for of_place in sections().values() for metric in of_place}
     assert set(SERIES.findall(RUNBOOK)) <= metrics | series()
+
+
+def test_the_runbook_explains_every_reason_for_being_degraded_and_every_source() -> None:
+    sources = [source.name for source in sources_of(load_settings(ROOT / "config.yaml", {}))]
+    for name in {*REASON_CODES, REFUSED, *sources} - {"champion_refused"}:
+        assert f"`{name}`" in RUNBOOK
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
