@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recommender_assets.settings import NmfSettings, SvdSettings
 from recommender_assets.training.coordinate_descent import gram_of, improve_rows
+from recommender_assets.training.preconditioned_step import step_rows
 from recommender_assets.training.progress import Progress
 from recommender_assets.training.rows import Rows
 from recommender_serving.engine.factor_model import RankingHead
@@ -41,7 +42,6 @@ def fit_ranking(
     item_factors = (np.abs(start) if non_negative else start).astype(np.float32)
     user_factors = np.zeros((rows.n_rows, k), dtype=np.float32)
     by_item = rows.transposed(n_items)
-    prior = np.zeros(k, dtype=np.float32)
     curve: list[float] = []
     for iteration in range(1, settings.ranking_iterations + 1):
         for side, fixed, moving, penalty in (
@@ -49,7 +49,7 @@ def fit_ranking(
             (by_item, user_factors, item_factors, settings.ranking_item_regularization),
         ):
             gram = np.float32(settings.unobserved_weight) * gram_of(fixed)
-            observed = improve_rows(side, fixed, moving, penalty, prior, gram=gram, non_negative=non_negative)
+            observed = _improve(side, fixed, moving, penalty, gram, non_negative=non_negative)
         # `gram` is still that of the users, and `observed` the loss on the observed pairs after both half-steps.
         loss = observed + np.vdot(gram, gram_of(item_factors)) + _penalty(user_factors, item_factors, settings)
         curve.append(float(loss) / len(rows.column))
@@ -57,12 +57,21 @@ def fit_ranking(
     head = RankingHead(
         item_factors=item_factors,
         user_factors=user_factors,
-        prior=prior,
+        prior=np.zeros(k, dtype=np.float32),
         regularization=settings.ranking_regularization,
         unobserved_weight=settings.unobserved_weight,
         non_negative=non_negative,
     )
     return head, curve
+
+
+def _improve(
+    rows: Rows, fixed: Float32s, moving: Float32s, penalty: float, gram: Float32s, *, non_negative: bool
+) -> float:
+    """Lower the loss of one side's vectors, with the other side fixed; returns the loss on the observed pairs."""
+    if non_negative:
+        return improve_rows(rows, fixed, moving, penalty, np.zeros_like(moving[0]), gram=gram, non_negative=True)
+    return step_rows(rows, fixed, moving, penalty, gram)
 
 
 def _penalty(user_factors: Float32s, item_factors: Float32s, settings: SvdSettings | NmfSettings) -> float:

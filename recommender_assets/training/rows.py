@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from recommender_serving.engine.history import Observations
 
@@ -35,10 +36,11 @@ class Rows:
 
     def transposed(self, n_columns: int) -> "Rows":
         """The same entries by column."""
-        order = np.argsort(self.column, kind="stable")
-        counts = np.bincount(self.column, minlength=n_columns)
+        entry = np.arange(len(self.column))
+        by_column = csr_matrix((entry, self.column, self.indptr), shape=(self.n_rows, n_columns)).tocsc()
+        order = by_column.data
         return Rows(
-            indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            indptr=by_column.indptr.astype(np.int64),
             column=self.row_of_entry()[order],
             target=self.target[order],
             weight=self.weight[order],
