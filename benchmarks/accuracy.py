@@ -34,7 +34,7 @@ from recommender_assets.evaluation.splits import NoOrderInTimeError
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.features.rating_sets import rating_matrix
 from recommender_assets.settings import NmfSettings, SvdSettings, load_settings
-from recommender_assets.training.trainer import Heads, fit_heads
+from recommender_assets.training.heads import Heads, fit_heads
 from recommender_serving.engine.ranking import popularity_discount
 
 DISCOUNTS = (0.5, 0.7, 0.8, 0.9, 1.0)

@@ -7,7 +7,7 @@ from recommender_assets.evaluation.model_scores import head_scores
 from recommender_assets.evaluation.protocols import PROTOCOLS
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.settings import NmfSettings, SvdSettings
-from recommender_assets.training.trainer import fit_heads
+from recommender_assets.training.heads import fit_heads
 
 _UNKNOWN_SHARE = 0.2
 

@@ -49,7 +49,7 @@ _MAY_BE_ZERO = ("alpha", "bias_regularization", "implicit_regularization", "vali
 class SparkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How Spark is started: master URL, folder with the Delta and Kafka jars, and further Spark properties.
 
-    `stream_conf` goes over `conf` for `recommender stream`.
+    `stream_conf` goes over `conf` for what runs long: `recommender stream` and `training.engine: spark`.
     """
 
     master: str = "local[*]"
@@ -267,9 +267,10 @@ class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seed, hold-out, and when to train again: as soon as one of the rules holds; 0 switches a rule off.
+    """Engine, seed, hold-out, and when to train again: as soon as one of the rules holds; 0 switches a rule off.
 
     Attributes:
+        engine: `local` (compiled, in one process) or `spark` (MLlib's ALS on the executors of `spark.master`).
         seed: of everything random.
         hold_out_share: share of (user, item) pairs that never train item factors.
         retrain_after_interactions: accepted since the latest promotion decision.
@@ -278,6 +279,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         retrain_attempts: failed runs in a row after which retraining waits for a person.
     """
 
+    engine: Literal["local", "spark"] = "local"
     seed: int = 0
     hold_out_share: float = 0.1
     retrain_after_interactions: int = 1_000

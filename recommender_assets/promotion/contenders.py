@@ -18,6 +18,7 @@ from recommender_assets.promotion.serving_figures import MEANINGS, serving_figur
 from recommender_assets.promotion.standing import Standing
 from recommender_assets.promotion.training_record import TrainingRecord, save_training_record
 from recommender_assets.settings import Settings
+from recommender_assets.training.engines import engine
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.progress import Progress
 from recommender_assets.training.trainer import train
@@ -36,7 +37,7 @@ class Candidate(NamedTuple):
 def train_candidate(algorithm: Literal["svd", "nmf"], settings: Settings, progress: Progress) -> Candidate:
     """Train one algorithm on the saved matrix and write its model directory."""
     started = time.monotonic()
-    trained = train(algorithm, load_matrix(matrix_directory(settings.root)), settings, progress)
+    trained = train(algorithm, load_matrix(matrix_directory(settings.root)), settings, progress, engine(settings))
     directory = candidate_directory(settings.root, trained.model.version)
     directory.parent.mkdir(parents=True, exist_ok=True)
     manifest = write_model(directory, trained.model)

@@ -77,7 +77,7 @@ def _step_rows(
             of_row -= length * (descent * (np.float32(1.0) + length) - np.float32(2.0) * _dot(direction, of_x))
             for f in range(k):
                 x[f] -= length * direction[f]
-        squares += of_row
+        squares += float(of_row)
     return squares
 
 
@@ -85,7 +85,7 @@ def _step_rows(
 def _subtract_slope(
     factors: Float32s, column: NDArray[np.int32], target: Float32s, weight: Float32s, x: Float32s, gradient: Float32s
 ) -> np.float32:
-    """gradient -= sum_j w_j (t_j - x.y_j) y_j; returns sum_j w_j (t_j - x.y_j)^2."""
+    """Take sum_j w_j (t_j - x.y_j) y_j off the gradient; returns sum_j w_j (t_j - x.y_j)^2."""
     squares = _ZERO
     whole = column.size - column.size % _GROUP
     for j in range(0, whole, _GROUP):
@@ -134,7 +134,7 @@ def _observed_curvature(
 
 @kernel
 def _multiply(matrix: Float32s, vector: Float32s, product: Float32s) -> None:
-    """product = matrix vector, for a symmetric matrix: row by row, so that the inner loop is contiguous."""
+    """Product = matrix vector, for a symmetric matrix: row by row, so that the inner loop is contiguous."""
     product[:] = _ZERO
     for f in range(vector.size):
         scale, row = vector[f], matrix[f]

@@ -54,15 +54,19 @@ def fit_ranking(
         loss = observed + np.vdot(gram, gram_of(item_factors)) + _penalty(user_factors, item_factors, settings)
         curve.append(float(loss) / len(rows.column))
         progress(STAGE, iteration, settings.ranking_iterations, {"loss": curve[-1]})
-    head = RankingHead(
+    return ranking_head(user_factors, item_factors, settings), curve
+
+
+def ranking_head(user_factors: Float32s, item_factors: Float32s, settings: SvdSettings | NmfSettings) -> RankingHead:
+    """The head of factors (n_users, k) and (n_items, k)."""
+    return RankingHead(
         item_factors=item_factors,
         user_factors=user_factors,
-        prior=np.zeros(k, dtype=np.float32),
+        prior=np.zeros(settings.factors, dtype=np.float32),
         regularization=settings.ranking_regularization,
         unobserved_weight=settings.unobserved_weight,
-        non_negative=non_negative,
+        non_negative=isinstance(settings, NmfSettings),
     )
-    return head, curve
 
 
 def _improve(

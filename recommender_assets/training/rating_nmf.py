@@ -54,22 +54,30 @@ def fit_rating_nmf(
         )
         curve.append(float(np.sqrt(squares / len(rows.column))))
         progress(STAGE, iteration, settings.iterations, {"rmse": curve[-1]})
+    return nmf_rating_head(rows, user_factors, item_factors, settings), {"rating_rmse": curve}
+
+
+def nmf_rating_head(rows: Rows, user_factors: Float32s, item_factors: Float32s, settings: NmfSettings) -> RatingHead:
+    """The head of factors (n_users, k) and (n_items, k) that were fitted to the rows.
+
+    An item without a rating gets the mean item's factors; new users start from the mean user.
+    """
+    is_rated = np.bincount(rows.column, minlength=len(item_factors)) > 0
     item_factors[~is_rated] = item_factors[is_rated].mean(axis=0)
     penalty, pull = _towards_mean_and_zero(settings.user_regularization, settings.alpha)
-    head = RatingHead(
+    return RatingHead(
         global_mean=0.0,
-        item_bias=np.zeros(n_items, dtype=np.float32),
+        item_bias=np.zeros(len(item_factors), dtype=np.float32),
         item_factors=item_factors,
-        user_bias=np.zeros(rows.n_rows, dtype=np.float32),
+        user_bias=np.zeros(len(user_factors), dtype=np.float32),
         user_factors=user_factors,
-        prior=pull * user_factors[ratings_of_user > 0].mean(axis=0),
-        implicit_factors=np.empty((0, k), dtype=np.float32),
+        prior=pull * user_factors[np.diff(rows.indptr) > 0].mean(axis=0),
+        implicit_factors=np.empty((0, settings.factors), dtype=np.float32),
         regularization=penalty,
         bias_regularization=0.0,
         has_user_bias=False,
         non_negative=True,
     )
-    return head, {"rating_rmse": curve}
 
 
 def _towards_mean_and_zero(regularization: float, alpha: float) -> tuple[float, np.float32]:

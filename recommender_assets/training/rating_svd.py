@@ -158,24 +158,46 @@ class _Descent:
         return float(np.sqrt(np.mean(np.square(stars - validation.rating), dtype=np.float64)))
 
     def head(self) -> RatingHead:
-        return RatingHead(
-            global_mean=self.mean,
+        return svd_rating_head(
+            self.settings,
+            mean=self.mean,
             item_bias=self.item_bias,
             item_factors=self.item_factors,
             user_bias=self.user_bias,
             user_factors=self._users_with_implicit_term(),
-            prior=np.zeros(self.settings.factors, dtype=np.float32),
             implicit_factors=self.implicit_factors,
-            regularization=self.settings.user_regularization,
-            bias_regularization=self.settings.user_bias_regularization,
-            has_user_bias=True,
-            non_negative=False,
         )
 
     def _users_with_implicit_term(self) -> Float32s:
         if not self.settings.implicit_term:
             return self.user_factors
         return self.user_factors + implicit_terms(self.implicit_factors, self.observations).astype(np.float32)
+
+
+def svd_rating_head(
+    settings: SvdSettings,
+    *,
+    mean: float,
+    item_bias: Float32s,
+    item_factors: Float32s,
+    user_bias: Float32s,
+    user_factors: Float32s,
+    implicit_factors: Float32s,
+) -> RatingHead:
+    """The head of these parameters: (n_items,), (n_items, k), (n_users,), (n_users, k), (n_items or 0, k)."""
+    return RatingHead(
+        global_mean=mean,
+        item_bias=item_bias,
+        item_factors=item_factors,
+        user_bias=user_bias,
+        user_factors=user_factors,
+        prior=np.zeros(settings.factors, dtype=np.float32),
+        implicit_factors=implicit_factors,
+        regularization=settings.user_regularization,
+        bias_regularization=settings.user_bias_regularization,
+        has_user_bias=True,
+        non_negative=False,
+    )
 
 
 def _start(random: np.random.Generator, n: int, settings: SvdSettings) -> Float32s:

@@ -1,7 +1,7 @@
 """Trains a whole model: both heads, with the users solved from everything that is known about them."""
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any, Literal
@@ -10,39 +10,15 @@ import msgspec
 
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.settings import NmfSettings, Settings, SvdSettings
+from recommender_assets.training.heads import FitHeads, Heads, fit_heads, with_users_of
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.progress import Progress, silent
-from recommender_assets.training.ranking import fit_ranking
-from recommender_assets.training.rating_nmf import fit_rating_nmf
-from recommender_assets.training.rating_svd import fit_rating_svd
-from recommender_assets.training.rows import rating_rows, strength_rows
-from recommender_assets.training.user_step import solve_ranking_users, solve_rating_users
-from recommender_serving.engine.factor_model import FactorModel, RankingHead, RatingHead
-from recommender_serving.engine.history import Observations
+from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.manifest import Manifest
 
 Algorithm = Literal["svd", "nmf"]
 
 _LIBRARIES = ("numba", "numpy")
-
-
-class TooFewRatingsError(ValueError):
-    """There is no rating to learn from outside the hold-out."""
-
-
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """Both heads, and how they got there.
-
-    Attributes:
-        rating: its users are solved from the observations they were given last.
-        ranking: likewise.
-        curves: `rating_rmse` and perhaps `validation_rmse` for each epoch, `ranking_loss` for each iteration.
-    """
-
-    rating: RatingHead
-    ranking: RankingHead
-    curves: dict[str, list[float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +30,11 @@ class TrainedModel:
 
 
 def train(
-    algorithm: Algorithm, matrix: UserItemMatrix, settings: Settings, progress: Progress = silent
+    algorithm: Algorithm,
+    matrix: UserItemMatrix,
+    settings: Settings,
+    progress: Progress = silent,
+    fit: FitHeads = fit_heads,
 ) -> TrainedModel:
     """Train a model on the matrix. Item factors never see the hold-out; the shipped users are solved from all rows.
 
@@ -65,6 +45,7 @@ def train(
         matrix: what to learn from.
         settings: `models`, `training` are used.
         progress: called after every epoch and iteration.
+        fit: the engine that fits item factors, see `engines.py`.
 
     Raises:
         TooFewRatingsError: no rating is left outside the hold-out.
@@ -72,7 +53,7 @@ def train(
     hyper_parameters = settings.models.svd if algorithm == "svd" else settings.models.nmf
     held_out = hold_out_mask(matrix, settings.training.hold_out_share)
     training_rows = matrix.observations.select(~held_out)
-    heads = fit_heads(training_rows, matrix.n_items, hyper_parameters, settings.training.seed, progress)
+    heads = fit(training_rows, matrix.n_items, hyper_parameters, settings.training.seed, progress)
     heads = with_users_of(heads, matrix.observations)
     created_at = dt.datetime.now(dt.UTC)
     manifest = Manifest(
@@ -98,39 +79,6 @@ def train(
         catalogue=matrix.catalogue,
     )
     return TrainedModel(model=model, curves=heads.curves)
-
-
-def fit_heads(
-    observations: Observations,
-    n_items: int,
-    hyper_parameters: SvdSettings | NmfSettings,
-    seed: int,
-    progress: Progress = silent,
-) -> Heads:
-    """Fit both heads to the observations; the users are those of the last iteration, see `with_users_of`.
-
-    Raises:
-        TooFewRatingsError: no observation has a rating.
-    """
-    ratings = rating_rows(observations)
-    if not len(ratings.column):
-        raise TooFewRatingsError("no rating to learn from outside the hold-out: ingest rating events first")
-    if isinstance(hyper_parameters, SvdSettings):
-        rating, curves = fit_rating_svd(observations, n_items, hyper_parameters, seed, progress)
-    else:
-        rating, curves = fit_rating_nmf(ratings, n_items, hyper_parameters, seed, progress)
-    ranking, ranking_loss = fit_ranking(strength_rows(observations), n_items, hyper_parameters, seed, progress)
-    return Heads(rating=rating, ranking=ranking, curves={**curves, "ranking_loss": ranking_loss})
-
-
-def with_users_of(heads: Heads, observations: Observations) -> Heads:
-    """The same item factors, with the users solved exactly from the observations."""
-    user_factors, user_bias = solve_rating_users(heads.rating, observations)
-    return replace(
-        heads,
-        rating=replace(heads.rating, user_factors=user_factors, user_bias=user_bias),
-        ranking=replace(heads.ranking, user_factors=solve_ranking_users(heads.ranking, observations)),
-    )
 
 
 def _plain(hyper_parameters: SvdSettings | NmfSettings, hold_out_share: float) -> dict[str, Any]:

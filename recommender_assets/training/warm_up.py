@@ -3,7 +3,7 @@
 import numpy as np
 
 from recommender_assets.settings import NmfSettings, SvdSettings
-from recommender_assets.training.trainer import fit_heads, with_users_of
+from recommender_assets.training.heads import fit_heads, with_users_of
 from recommender_serving.engine.history import Observations
 
 

@@ -10,8 +10,8 @@ from recommender_assets.evaluation.splits import random_rows_per_user
 from recommender_assets.features.matrix import UserItemMatrix, load_matrix, matrix_directory
 from recommender_assets.features.rating_sets import rating_matrix
 from recommender_assets.settings import Settings, TrainingSettings
+from recommender_assets.training.heads import TooFewRatingsError
 from recommender_assets.training.hold_out import hold_out_mask
-from recommender_assets.training.trainer import TooFewRatingsError
 
 _VALIDATION_SHARE = 0.2
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from recommender_assets.settings import NmfSettings, SvdSettings
 from recommender_assets.training import parallel
+from recommender_assets.training.heads import fit_heads, with_users_of
 from recommender_assets.training.parallel import map_blocks
-from recommender_assets.training.trainer import fit_heads, with_users_of
 from tests.matrices import random_matrix
 
 

@@ -10,8 +10,9 @@ from recommender_assets.evaluation.split import Split
 from recommender_assets.evaluation.splits import random_rows_per_user
 from recommender_assets.features.matrix import matrix_of_events
 from recommender_assets.settings import NmfSettings, SvdSettings, TrainingSettings
+from recommender_assets.training.heads import TooFewRatingsError, fit_heads, with_users_of
 from recommender_assets.training.hold_out import hold_out_mask
-from recommender_assets.training.trainer import TooFewRatingsError, fit_heads, train, with_users_of
+from recommender_assets.training.trainer import train
 from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.factor_model import read_model, write_model
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommender_assets.settings import NmfSettings, SvdSettings
-from recommender_assets.training.trainer import fit_heads
+from recommender_assets.training.heads import fit_heads
 from recommender_assets.training.user_step import solve_ranking_users, solve_rating_users
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
 from tests.matrices import movielens_matrix

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from recommender_assets.features.matrix import matrix_directory, save_matrix
 from recommender_assets.settings import TrainingSettings
+from recommender_assets.training.heads import TooFewRatingsError
 from recommender_assets.training.hold_out import hold_out_mask
-from recommender_assets.training.trainer import TooFewRatingsError
 from recommender_assets.tuning.tuning_rows import NoMatrixError, split_digest, tuning_matrix, validation_split
 from tests.matrices import default_settings, events_table, matrix_from, random_matrix
 
