@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from recommender_serving.engine.config import (
+    ApiSettings,
     ConfigError,
     EventWeights,
     RatingScale,
@@ -318,6 +319,36 @@ class EvaluationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             raise ValueError(f"protocols must name each protocol once and at least one, got {list(self.protocols)}")
 
 
+class LiveGuardrailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the service's metrics under a champion bring back the champion before.
+
+    Attributes:
+        services: address of every replica, like `http://10.0.0.7:8000`; empty = the one of section `api`.
+        error_share: largest share of requests for recommendations that fail with 500 or more.
+        p99_milliseconds: time within which 99 % of them must be answered.
+        popular_share: largest share of lists that are the popular one; 1 allows all.
+        minimum_requests: with fewer nothing is judged.
+        grace_minutes: after a promotion, in which nothing is counted.
+    """
+
+    services: tuple[str, ...] = ()
+    error_share: float = 0.05
+    p99_milliseconds: float = 500.0
+    popular_share: float = 0.95
+    minimum_requests: int = 200
+    grace_minutes: float = 1.0
+
+    def __post_init__(self) -> None:
+        for address in self.services:
+            if not address.startswith(("http://", "https://")):
+                raise ValueError(f"services must be http or https addresses, got {address!r}")
+        for field in ("error_share", "popular_share"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field} must lie between 0 and 1, got {getattr(self, field)}")
+        require_positive(self, "p99_milliseconds", "minimum_requests")
+        _require_not_negative(self, "grace_minutes")
+
+
 class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a candidate replaces the champion.
 
@@ -327,6 +358,7 @@ class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         confidence: of the intervals.
         guardrails: metric -> largest fall against the champion, as a share of the champion's value.
         limits: metric -> worst value that is allowed at all, also for the first champion.
+        live_guardrails: when a champion is taken out of service again.
     """
 
     metric: str = "rmse"
@@ -338,6 +370,7 @@ class PromotionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     limits: dict[str, float] = msgspec.field(
         default_factory=lambda: {"fold_in_error": 1e-5, "scoring_milliseconds": 50.0}
     )
+    live_guardrails: LiveGuardrailSettings = LiveGuardrailSettings()
 
     def __post_init__(self) -> None:
         _require_not_negative(self, "minimum_gain")
@@ -462,6 +495,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mlflow: MlflowSettings
     dagster: DagsterSettings
     monitoring: MonitoringSettings = MonitoringSettings()
+    api: ApiSettings = ApiSettings()
 
     @property
     def root(self) -> Path:
@@ -472,6 +506,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def dagster_address(self) -> str:
         """Where Dagster's web server answers."""
         return self.monitoring.dagster_address or f"http://127.0.0.1:{self.dagster.port}"
+
+    @property
+    def service_addresses(self) -> tuple[str, ...]:
+        """Where the replicas of the service answer."""
+        host = "127.0.0.1" if self.api.host == "0.0.0.0" else self.api.host  # noqa: S104 - listens everywhere
+        return self.promotion.live_guardrails.services or (f"http://{host}:{self.api.port}",)
 
     @property
     def mlflow_tracking_uri(self) -> str:
@@ -500,6 +540,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         features=section(config, "features", FeaturesSettings),
         evaluation=section(config, "evaluation", EvaluationSettings),
         promotion=section(config, "promotion", PromotionSettings),
+        api=section(config, "api", ApiSettings),
         checks=section(config, "checks", ChecksSettings),
         experiments=_experiments(config),
         recommendation_log=recommendation_log_section(config),

@@ -21,7 +21,10 @@ class RollbackConfig(dg.Config):
     broken_guardrail_of: str = ""
 
 
-@dg.op
+ROLL_BACK_OP = "roll_back_champion"
+
+
+@dg.op(name=ROLL_BACK_OP)
 def roll_back_champion(
     context: dg.OpExecutionContext, config: RollbackConfig, settings: dg.ResourceParam[Settings]
 ) -> None:

@@ -39,6 +39,13 @@ def test_an_environment_variable_overrides_a_key() -> None:
         ("RECOMMENDER__PROMOTION__MINIMUM_GAIN", "-1", "minimum_gain must not be negative"),
         ("RECOMMENDER__PROMOTION__CONFIDENCE", "1", "confidence must lie between 0 and 1, got 1"),
         ("RECOMMENDER__PROMOTION__GUARDRAILS__RMSE", "1.5", "guardrails.rmse must lie between 0 and 1, got 1.5"),
+        ("RECOMMENDER__PROMOTION__LIVE_GUARDRAILS__ERROR_SHARE", "2", "error_share must lie between 0 and 1, got 2"),
+        ("RECOMMENDER__PROMOTION__LIVE_GUARDRAILS__MINIMUM_REQUESTS", "0", "minimum_requests must be greater than 0"),
+        (
+            "RECOMMENDER__PROMOTION__LIVE_GUARDRAILS__SERVICES",
+            "[there:8000]",
+            "services must be http or https addresses",
+        ),
         ("RECOMMENDER__PROMOTION__LIMITS__RMSE", ".inf", "limits.rmse must be finite, got inf"),
         ("RECOMMENDER__HISTORY__FIRST_MONTH", "1995-13", "first_month must be a month like 2014-12"),
         ("RECOMMENDER__HISTORY__LAST_MONTH", '"1990-01"', "is later than last_month"),
@@ -108,3 +115,17 @@ def test_without_experiments_there_are_none(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("experiments:\n", encoding="utf-8")
     assert load_settings(path, {}).experiments == {}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ("http://127.0.0.1:8000",)),
+        ({"RECOMMENDER__API__HOST": "0.0.0.0", "RECOMMENDER__API__PORT": "81"}, ("http://127.0.0.1:81",)),
+        ({"RECOMMENDER__PROMOTION__LIVE_GUARDRAILS__SERVICES": "[http://a:1, https://b]"}, ("http://a:1", "https://b")),
+    ],
+)
+def test_the_guarded_service_is_that_of_section_api_unless_replicas_are_named(
+    variables: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    assert load_settings(CONFIG, variables).service_addresses == expected

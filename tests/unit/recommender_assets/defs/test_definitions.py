@@ -42,7 +42,14 @@ BLOCKING = {
 }
 INGESTION = {"interactions", "user_profiles", "item_profiles"}
 TRAINING = {"user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"}
-SENSORS = {"kafka_offset_sensor", "retraining_sensor", "followers_sensor", "judgement_sensor", "failure_webhook_sensor"}
+SENSORS = {
+    "kafka_offset_sensor",
+    "retraining_sensor",
+    "followers_sensor",
+    "judgement_sensor",
+    "live_guardrail_sensor",
+    "failure_webhook_sensor",
+}
 TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles"}
 
 

@@ -1,0 +1,70 @@
+"""What takes a champion out of service by itself."""
+
+import time
+
+import dagster as dg
+import msgspec
+
+from recommender_assets.automation import live_guardrails
+from recommender_assets.automation.service_scrape import Scrape, ServiceUnreachableError, scrape
+from recommender_assets.defs.champion.rollback import ROLL_BACK_OP, rollback_job
+from recommender_assets.promotion.decisions import ROLLBACKS, read_decisions
+from recommender_assets.settings import Settings, load_settings
+from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer
+
+
+@dg.sensor(
+    job=rollback_job,
+    minimum_interval_seconds=load_settings().dagster.sensor_interval_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def live_guardrail_sensor(
+    context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> dg.SensorResult | dg.SkipReason:
+    """Roll the champion back when a limit of `promotion.live_guardrails` breaks in the service's own metrics.
+
+    Judged are windows of at least `minimum_requests`, counted by replicas that serve this champion, and not before
+    `grace_minutes` after its promotion. A service that does not answer says nothing about its champion.
+    """
+    pointer = read_pointer(settings.root)
+    if pointer is None:
+        return dg.SkipReason("there is no champion yet")
+    rules = settings.promotion.live_guardrails
+    scrapes, silent = _scrape_all(settings.service_addresses)
+    in_grace = live_guardrails.is_in_grace(pointer, rules, time.time())
+    cursor = live_guardrails.read_cursor(context.cursor)
+    cursor = live_guardrails.follow_service(cursor, pointer, scrapes, in_grace=in_grace)
+    if not scrapes:
+        return dg.SensorResult(skip_reason="; ".join(silent), cursor=_encoded(cursor))
+    found = live_guardrails.judge(cursor, pointer, rules, came_by_rollback=_came_by_rollback(settings, pointer))
+    if found.skip is not None:
+        return dg.SensorResult(skip_reason="; ".join([found.skip, *silent]), cursor=_encoded(found.cursor))
+    context.log.error("champion %s is rolled back: %s", pointer.version, found.reason)
+    request = dg.RunRequest(
+        run_key=f"rollback of {live_guardrails.champion_key(pointer)}",
+        run_config={
+            "ops": {ROLL_BACK_OP: {"config": {"reason": found.reason, "broken_guardrail_of": pointer.version}}}
+        },
+        tags={"recommender/reason": found.reason},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=_encoded(found.cursor))
+
+
+def _scrape_all(addresses: tuple[str, ...]) -> tuple[dict[str, Scrape], list[str]]:
+    """Scrapes by address, and a message for each replica that gave none."""
+    found, silent = {}, []
+    for address in addresses:
+        try:
+            found[address] = scrape(address)
+        except ServiceUnreachableError as error:
+            silent.append(str(error))
+    return found, silent
+
+
+def _came_by_rollback(settings: Settings, pointer: ChampionPointer) -> bool:
+    rows = read_decisions(settings.root)
+    return bool(rows) and rows[-1].kind in ROLLBACKS and rows[-1].champion == pointer.version
+
+
+def _encoded(cursor: msgspec.Struct) -> str:
+    return msgspec.json.encode(cursor).decode()
