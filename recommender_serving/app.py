@@ -73,7 +73,7 @@ def create_app(
         writer.start()
         log.start()
         await experiments.refresh()
-        watches = asyncio.gather(champion.watch(), experiments.watch())
+        watches = asyncio.gather(champion.watch(), champion.watch_new_items(), experiments.watch())
         try:
             yield
         finally:

@@ -26,6 +26,7 @@ from recommender_serving.snapshot import Snapshot
 
 _DEGRADING_STATES = (FollowState.UNREACHABLE, FollowState.TOPIC_REPLACED)
 REASON_CODES = (*map(str, _DEGRADING_STATES), "events_lost", "champion_refused")
+_NEW_ITEMS_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +127,16 @@ class Champion:
                 logger.exception("looking after the champion failed")
             await asyncio.sleep(self._settings.champion.poll_interval_seconds)
 
+    async def watch_new_items(self) -> None:
+        """Keep the items that the models do not know up to date for ever."""
+        while True:
+            try:
+                for snapshot in self._snapshots():
+                    await snapshot.new_items.refresh()
+            except Exception:  # the watch must outlive whatever one item does to it
+                logger.exception("refreshing new items failed")
+            await asyncio.sleep(_NEW_ITEMS_SECONDS)
+
     async def refresh(self) -> None:
         """Look at the pointer once and put what it names into service; a damaged version is refused."""
         try:
@@ -180,6 +191,8 @@ class Champion:
         by_algorithm = {
             algorithm: self._snapshot(model, live, starts[algorithm]) for algorithm, model in chosen.items()
         }
+        for snapshot in by_algorithm.values():
+            await snapshot.new_items.refresh()
         self._swap(Deployment(pointer, by_algorithm[champion.model.algorithm], by_algorithm))
         await self._live_updates.discard_before(self._still_needed(starts.values()))
 

@@ -9,7 +9,7 @@ from recommender_serving.engine.explanation import Terms, explain_ranking, expla
 from recommender_serving.engine.item_space import ItemSpace
 from recommender_serving.engine.live_events import UserObservations
 from recommender_serving.request_answers import Contribution, Explanation, RatingExplanation, ScoreExplanation
-from recommender_serving.snapshot import UserState
+from recommender_serving.user_state import UserState
 
 _NAMED = 20  # items of the past that are listed one by one
 

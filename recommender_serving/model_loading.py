@@ -9,6 +9,7 @@ from recommender_serving.engine.champion_pointer import version_directory
 from recommender_serving.engine.factor_model import DamagedModelError, FactorModel, read_model, with_shared_arrays
 from recommender_serving.engine.recent_interactions import RecentInteractions, recent_interactions
 from recommender_serving.engine.top_items import ItemIndex
+from recommender_serving.engine.user_space import UserSpace, user_space
 
 
 class LoadedModel(NamedTuple):
@@ -17,6 +18,7 @@ class LoadedModel(NamedTuple):
     model: FactorModel
     item_index: ItemIndex
     recent: RecentInteractions
+    users: UserSpace
 
 
 def load_model(root: Path, version: str, loaded: Iterable[FactorModel]) -> LoadedModel:
@@ -42,4 +44,4 @@ def prepared(model: FactorModel) -> LoadedModel:
     """The model with what is worked out from it: here, once, rather than by the first request."""
     _ = model.ranking.gram, model.catalogue.category_index
     recent = recent_interactions(model.history, time.time_ns() // 1_000)
-    return LoadedModel(model, ItemIndex(model.ranking.item_factors), recent)
+    return LoadedModel(model, ItemIndex(model.ranking.item_factors), recent, user_space(model))

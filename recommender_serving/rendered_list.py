@@ -1,5 +1,6 @@
 """A list as it is kept: its JSON but for what differs from answer to answer, and what is logged of it."""
 
+import math
 from typing import NamedTuple
 
 import msgspec
@@ -35,12 +36,14 @@ class RenderedList(NamedTuple):
         items: Item ids, best first.
         teams: Of an interleaved list, the arm that placed each item.
         body: The JSON between the user's id and the experiment.
+        floor: Score that a new item must exceed to enter the list; NaN if it depends on the new items otherwise.
     """
 
     source: Source
     items: tuple[str, ...]
     teams: tuple[str, ...] | None
     body: bytes
+    floor: float = math.nan
 
     @property
     def size(self) -> int:
@@ -59,11 +62,14 @@ class RenderedList(NamedTuple):
         return b'%b%b"experiment":%b,"ranking_id":"%b"}' % (start, self.body, experiment, ranking_id)
 
 
-def render(recommendations: RecommendationList, teams: tuple[str, ...] | None = None) -> RenderedList:
+def render(
+    recommendations: RecommendationList, teams: tuple[str, ...] | None = None, floor: float = math.nan
+) -> RenderedList:
     """Render a list without user, experiment and ranking id."""
     return RenderedList(
         source=recommendations.source,
         items=tuple(entry.item_id for entry in recommendations.recommendations),
         teams=teams,
         body=msgspec.json.encode(recommendations).removeprefix(_START).removesuffix(_END),
+        floor=floor,
     )

@@ -25,7 +25,8 @@ from recommender_serving.ranked_items import LARGE_CATALOGUE, RankedItems, rank_
 from recommender_serving.recommendation_request import RecommendationRequest, SessionItem
 from recommender_serving.rendered_list import ListSettings
 from recommender_serving.request_answers import RequestedItem, RequestedList, RequestedLists
-from recommender_serving.snapshot import Snapshot, UserState
+from recommender_serving.snapshot import Snapshot
+from recommender_serving.user_state import UserState
 
 _NOTHING = np.empty(0, dtype=np.int32)
 _AT_ONCE = 8  # users between two turns of the event loop
@@ -118,7 +119,7 @@ class RequestedListMaker:
 
     async def _list(self, snapshot: Snapshot, request: RecommendationRequest, asker: _Asker) -> RequestedList:
         state, space, rules = asker.state, snapshot.catalogue.space, request.rules()
-        seen = _seen(state, space) if request.exclude_seen else _NOTHING
+        seen = state.seen_in(space) if request.exclude_seen else _NOTHING
         ranked = await _ranked(snapshot, space, state, rules, request.num_recommendations, seen)
         stars = space.stars(ranked.items, state.rating, state.bias)
         recommendations = [
@@ -153,9 +154,10 @@ async def _ranked(  # noqa: PLR0917
 ) -> RankedItems:
     """The list; searched like any other if the rules only leave items out."""
     selector = snapshot.catalogue.selector
-    if state.source != "popular" and not rules.reorders and not space.new.ids:
-        eligible = selector.eligible(space, rules, seen)
-        items, scores = await snapshot.search(Query(vector=state.ranking, n=n, eligible=eligible))
+    if state.source != "popular" and not rules.reorders:
+        eligible, n_known = selector.eligible(space, rules, seen), snapshot.model.n_items
+        known = await snapshot.search(Query(vector=state.ranking, n=n, eligible=eligible[:n_known]))
+        items, scores = space.with_new_items(known, state.ranking, n, np.flatnonzero(~eligible[n_known:]) + n_known)
         return RankedItems(items, scores, scores)
     rank = partial(rank_items, selector, space, None if state.source == "popular" else state.ranking, rules, n, seen)
     return await asyncio.to_thread(rank) if len(space) > LARGE_CATALOGUE else rank()
@@ -174,10 +176,6 @@ def _ranked_by(request: RecommendationRequest, wanted: ListSettings) -> Recommen
 
 def _user(snapshot: Snapshot, user_id: str) -> _Asker:
     return _Asker(user_id, snapshot.state_of(user_id), snapshot.events_of(user_id))
-
-
-def _seen(state: UserState, space: ItemSpace) -> NDArray[np.integer]:
-    return np.concatenate((state.seen, space.indices(state.unknown_items))) if state.unknown_items else state.seen
 
 
 def _events_of(session: Sequence[str | int | SessionItem]) -> list[LiveEvent]:

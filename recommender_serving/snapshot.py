@@ -4,60 +4,36 @@ A request takes one snapshot and answers from it alone, so factors of two models
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from recommender_serving.answers import ModelReference, Recommendation, RecommendationList, Source
+from recommender_serving.answers import ModelReference, Recommendation, RecommendationList
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.factor_model import FactorModel
-from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
-from recommender_serving.engine.history import REMOVE
 from recommender_serving.engine.item_rules import Rules
+from recommender_serving.engine.item_space import ItemSpace
 from recommender_serving.engine.live_catalogue import LiveCatalogue
-from recommender_serving.engine.live_events import LiveEvent, LiveEvents, user_observations
+from recommender_serving.engine.live_events import LiveEvent, LiveEvents
 from recommender_serving.engine.ranking import popular_items
 from recommender_serving.engine.top_items import Query, TopItems
 from recommender_serving.metrics import Metrics
 from recommender_serving.model_loading import LoadedModel
+from recommender_serving.new_items import NewItemFeed
 from recommender_serving.ranked_items import LARGE_CATALOGUE, RankedItems, rank_items
 from recommender_serving.rendered_list import ListSettings, RenderedList, render
 from recommender_serving.search_threads import SearchThreads
-from recommender_serving.timestamps import rfc3339
 from recommender_serving.user_cache import CachedUser, UserCache
+from recommender_serving.user_state import UserState, folded_in_user, stranger, trained_user
 
 _NOTHING = np.empty(0, dtype=np.int32)
 _KEPT_ITEM_TEXTS = 65_536
 _LARGEST_INLINE_SEARCH = 2_000_000  # numbers of the item factors; about 0.2 ms
 _DECIMALS = 6  # of scores and stars in an answer
-
-
-@dataclass(frozen=True, slots=True)
-class UserState:
-    """One user brought up to date with their events.
-
-    Attributes:
-        source: Where the vectors come from; `popular` has no ranking vector.
-        ranking: (k,) float32 vector of the ranking head.
-        rating: (k,) float32 vector of the rating head.
-        bias: The user's bias in the rating head.
-        seen: Item indices that the user has interacted with.
-        unknown_items: Ids of items that the model does not know; they do not count until the next model.
-        as_of: Time (RFC 3339) of the newest event in here, or of the model if there is none since.
-    """
-
-    source: Source
-    ranking: NDArray[np.float32]
-    rating: NDArray[np.float32]
-    bias: float
-    seen: NDArray[np.int32]
-    unknown_items: list[str]
-    as_of: str
 
 
 class Snapshot:
@@ -85,7 +61,7 @@ class Snapshot:
         self.loaded = loaded
         self.model = model = loaded.model
         self.live = live
-        self.catalogue = LiveCatalogue(model)
+        self.catalogue = LiveCatalogue(model, loaded.users)
         self.start = dict(start)
         self._index = loaded.item_index
         self._is_large = model.ranking.item_factors.size > _LARGEST_INLINE_SEARCH
@@ -95,20 +71,8 @@ class Snapshot:
         self._cache_hits, self._cache_misses = metrics.cache_hits, metrics.cache_misses
         self._text = lru_cache(_KEPT_ITEM_TEXTS)(partial(_text_of_item, model))
         self._users: UserCache[UserState] = UserCache(cache_bytes)
-        rating, bias = fold_in_rating(model.rating, _NOTHING, np.empty(0, dtype=np.float32))
-        self._stranger: CachedUser[UserState] = CachedUser(
-            UserState(
-                source="popular",
-                ranking=np.empty(0, dtype=np.float32),
-                rating=rating.astype(np.float32),
-                bias=bias,
-                seen=_NOTHING,
-                unknown_items=[],
-                as_of=model.manifest.created_at,
-            ),
-            version=0,
-            size=0,
-        )
+        self._stranger: CachedUser[UserState] = CachedUser(stranger(model), version=0, size=0)
+        self.new_items = NewItemFeed(model, self.catalogue, live, self.events_of, self.state_of)
 
     @property
     def cache_bytes(self) -> int:
@@ -123,8 +87,11 @@ class Snapshot:
             self._cache_hits.inc()
         else:
             self._cache_misses.inc()
-            rendered = render(await self._recommend(user.state, wanted))
-            self._users.add_list(user_id, user, wanted, rendered)
+            space = self.catalogue.space
+            found = await self._find(user.state, wanted, space)
+            rendered = render(self._described(user.state, found, space), floor=self._floor(found, wanted))
+            if space is self.catalogue.space:
+                self._users.add_list(user_id, user, wanted, rendered)
         return rendered
 
     async def kept(self, user_id: str, key: Hashable, make: Callable[[], Awaitable[RenderedList]]) -> RenderedList:
@@ -135,14 +102,16 @@ class Snapshot:
             self._cache_hits.inc()
             return rendered
         self._cache_misses.inc()
+        space = self.catalogue.space
         rendered = await make()
-        if user is not self._stranger:
+        if user is not self._stranger and space is self.catalogue.space:
             self._users.add_list(user_id, user, key, rendered)
         return rendered
 
     async def recommend(self, user_id: str, wanted: ListSettings) -> RecommendationList:
         """The best items for a user, best first; fewer only if fewer are left."""
-        recommendations = await self._recommend(self.state_of(user_id), wanted)
+        state, space = self.state_of(user_id), self.catalogue.space
+        recommendations = self._described(state, await self._find(state, wanted, space), space)
         return msgspec.structs.replace(recommendations, user_id=user_id)
 
     async def search(self, query: Query) -> TopItems:
@@ -161,7 +130,8 @@ class Snapshot:
 
     def state_of_session(self, events: Sequence[LiveEvent]) -> UserState:
         """The vectors of somebody of whom only these events are known."""
-        return self._solved("", events) if events else self._stranger.state
+        nobody = self._stranger.state
+        return folded_in_user(self.model, "", events, nobody) if events else nobody
 
     def holds(self, event: Event) -> bool:
         """Whether the event came before, live or in training: equal event id and time stamp are the same event."""
@@ -181,104 +151,77 @@ class Snapshot:
         version = self.live.version(user_id)
         user = self._users.get(user_id)
         if user is not None and user.version == version:
-            return user
+            return user if user.generation == self.catalogue.generation else self._rechecked(user_id, user)
         started = time.perf_counter()
         live = self.events_of(user_id) if version else ()
         index = self.model.user_ids.index(user_id)
         if live:
-            state = self._solved(user_id, live)
+            state = folded_in_user(self.model, user_id, live, self._stranger.state)
         elif index >= 0:
-            state = self._trained(user_id, index)
+            state = trained_user(self.model, user_id, index) or self._stranger.state
         else:
-            return self._stranger
+            return self._rechecked(user_id, self._stranger)
         self._solve_duration.observe(time.perf_counter() - started)
         own_bytes = sum(array.nbytes for array in (state.ranking, state.rating, state.seen) if array.base is None)
-        return self._users.put(user_id, state, version, own_bytes)
+        user = self._users.put(user_id, state, version, own_bytes)
+        user.generation = self.catalogue.generation
+        return user
 
-    def _trained(self, user_id: str, index: int) -> UserState:
-        """A user of the model without events since."""
-        model = self.model
-        rows = model.history.rows_of(index)
-        seen = model.history.item[rows]
-        if len(seen) and (model.history.event_type[rows] == REMOVE).any():
-            seen = user_observations(model, (), user_id).items
-        elif len(seen):
-            first_of_item = np.ones(len(seen), dtype=bool)
-            np.not_equal(seen[1:], seen[:-1], out=first_of_item[1:])
-            seen = seen[first_of_item]
-        if not len(seen):
-            return self._stranger.state
-        return UserState(
-            source="personalized",
-            ranking=model.ranking.user_factors[index],
-            rating=model.rating.user_factors[index],
-            bias=float(model.rating.user_bias[index]),
-            seen=seen,
-            unknown_items=[],
-            as_of=model.manifest.created_at,
-        )
+    def _rechecked(self, user_id: str, user: CachedUser[UserState]) -> CachedUser[UserState]:
+        """The entry without the lists that new items have changed since."""
+        catalogue = self.catalogue
+        if user.generation != catalogue.generation:
+            space, state = catalogue.space, user.state
+            of_new = space.new.popularity.max(initial=-math.inf)
+            best = float(of_new) if state.source == "popular" else space.best_new_score(state.ranking)
+            self._users.recheck(user_id, user, catalogue.generation, best)
+        return user
 
-    def _solved(self, user_id: str, live: Sequence[LiveEvent]) -> UserState:
-        """A user with events since the model."""
-        model, stranger = self.model, self._stranger.state
-        observed = user_observations(model, live, user_id)
-        seen = observed.items
-        ranking, rating, bias = stranger.ranking, stranger.rating, stranger.bias
-        if len(seen):
-            ranking = fold_in_ranking(model.ranking, seen, observed.strengths).astype(np.float32)
-            solved_rating, bias = fold_in_rating(model.rating, seen, observed.ratings)
-            rating = solved_rating.astype(np.float32)
-        return UserState(
-            source="folded_in" if len(seen) else "popular",
-            ranking=ranking,
-            rating=rating,
-            bias=bias,
-            seen=seen,
-            unknown_items=observed.unknown_items,
-            as_of=rfc3339(max(event.timestamp_us for event, _, _ in live)),
-        )
-
-    async def _recommend(self, state: UserState, wanted: ListSettings) -> RecommendationList:
+    async def _find(self, state: UserState, wanted: ListSettings, space: ItemSpace) -> TopItems:
+        """The items of a list and their scores."""
         if wanted.popularity_discount or wanted.diversity:
-            ranked = await self._ranked(state, wanted)
-            items, scores = ranked.items, ranked.scores
-        elif state.source == "popular":
-            items = popular_items(self.model.popularity, wanted.n, _NOTHING)
-            scores = self.model.popularity[items].astype(np.float64)
-        else:
-            excluded = state.seen if wanted.exclude_seen else None
-            items, scores = await self.search(Query(vector=state.ranking, n=wanted.n, excluded=excluded))
-        entries = zip(
-            items.tolist(),
-            scores.round(_DECIMALS).tolist(),
-            self._predicted_ratings(state, items).round(_DECIMALS).tolist(),
-            strict=True,
+            ranked = await self._ranked(state, wanted, space)
+            return TopItems(ranked.items, ranked.scores)
+        if state.source == "popular":
+            items = popular_items(space.popularity, wanted.n, _NOTHING)
+            return TopItems(items, space.popularity[items].astype(np.float64))
+        found = await self.search(
+            Query(vector=state.ranking, n=wanted.n, excluded=state.seen if wanted.exclude_seen else None)
         )
+        if not space.new.ids:
+            return found
+        seen = space.indices(state.unknown_items) if wanted.exclude_seen else _NOTHING
+        return space.with_new_items(found, state.ranking, wanted.n, seen)
+
+    async def _ranked(self, state: UserState, wanted: ListSettings, space: ItemSpace) -> RankedItems:
+        """The list by settings that weigh or spread the scores of all items."""
+        vector = None if state.source == "popular" else state.ranking
+        rules = Rules(popularity_discount=wanted.popularity_discount, diversity=wanted.diversity)
+        seen = state.seen_in(space) if wanted.exclude_seen else _NOTHING
+        rank = partial(rank_items, self.catalogue.selector, space, vector, rules, wanted.n, seen)
+        return await asyncio.to_thread(rank) if len(space) > LARGE_CATALOGUE else rank()
+
+    def _described(self, state: UserState, found: TopItems, space: ItemSpace) -> RecommendationList:
+        items, n_known = found.items.tolist(), self.model.n_items
+        texts = [self._text(item) if item < n_known else (space.item_id(item), "") for item in items]
+        scores = found.scores.round(_DECIMALS).tolist()
+        stars = space.stars(found.items, state.rating, state.bias).round(_DECIMALS).tolist()
         return RecommendationList(
             user_id="",
-            recommendations=[Recommendation(*self._text(item), score, rating) for item, score, rating in entries],
+            recommendations=[
+                Recommendation(*text, score, rating) for text, score, rating in zip(texts, scores, stars, strict=True)
+            ],
             model=self.reference,
             source=state.source,
             unknown_items=state.unknown_items,
             as_of=state.as_of,
         )
 
-    async def _ranked(self, state: UserState, wanted: ListSettings) -> RankedItems:
-        """The list by settings that weigh or spread the scores of all items."""
-        space, selector = self.catalogue.space, self.catalogue.selector
-        vector = None if state.source == "popular" else state.ranking
-        rules = Rules(popularity_discount=wanted.popularity_discount, diversity=wanted.diversity)
-        rank = partial(
-            rank_items, selector, space, vector, rules, wanted.n, state.seen if wanted.exclude_seen else _NOTHING
-        )
-        return await asyncio.to_thread(rank) if len(space) > LARGE_CATALOGUE else rank()
-
-    def _predicted_ratings(self, state: UserState, items: NDArray[np.integer]) -> NDArray[np.float64]:
-        head, scale = self.model.rating, self.model.manifest.scale
-        stars: NDArray[np.float64] = (head.item_factors[items] @ state.rating + head.item_bias[items]).astype(
-            np.float64
-        )
-        return (stars + (head.global_mean + state.bias)).clip(scale.min, scale.max)
+    def _floor(self, found: TopItems, wanted: ListSettings) -> float:
+        """See `RenderedList.floor`."""
+        if wanted.popularity_discount or wanted.diversity or (found.items >= self.model.n_items).any():
+            return math.nan
+        return float(found.scores[-1]) if len(found.items) == wanted.n else -math.inf
 
 
 def _text_of_item(model: FactorModel, item: int) -> tuple[str, str]:

@@ -17,15 +17,17 @@ class CachedUser(Generic[S]):
     Attributes:
         state: What the lists are made from.
         version: Of the user's events, that the state was made from.
+        generation: Of the new items that the lists have been checked against.
         lists: What was asked for -> rendered list.
         size: Bytes that the cache counts for the entry.
     """
 
-    __slots__ = ("lists", "size", "state", "version")
+    __slots__ = ("generation", "lists", "size", "state", "version")
 
     def __init__(self, state: S, version: int, size: int) -> None:
         self.state = state
         self.version = version
+        self.generation = 0
         self.lists: dict[Hashable, RenderedList] = {}
         self.size = size
 
@@ -69,6 +71,22 @@ class UserCache(Generic[S]):
         if self._users.get(user_id) is user:
             user.size += rendered.size
             self._grow(rendered.size)
+
+    def recheck(self, user_id: str, user: CachedUser[S], generation: int, best_new_score: float) -> None:
+        """Drop the lists that the new items of this generation change.
+
+        Args:
+            user_id: Whose entry it is.
+            user: The entry.
+            generation: Of the new items.
+            best_new_score: The greatest score of a new item for the user, -inf without any.
+        """
+        user.generation = generation
+        changed = [key for key, rendered in user.lists.items() if not rendered.floor >= best_new_score]
+        freed = sum(user.lists.pop(key).size for key in changed)
+        if self._users.get(user_id) is user:
+            user.size -= freed
+            self.size -= freed
 
     def _grow(self, size: int) -> None:
         self.size += size

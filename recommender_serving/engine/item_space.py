@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_serving.engine.factor_model import FactorModel
+from recommender_serving.engine.top_items import TopItems
+
+_ROUNDING = 2.0**-24  # of one float32 operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,11 @@ class NewItems:
     def index(self) -> dict[str, int]:
         """Item id -> row."""
         return {item_id: row for row, item_id in enumerate(self.ids)}
+
+    @cached_property
+    def greatest_length(self) -> float:
+        """Euclidean length of the longest ranking vector, 0 without any."""
+        return float(np.linalg.norm(self.ranking_factors.astype(np.float64), axis=1).max(initial=0.0))
 
     def discount(self, strength: float) -> NDArray[np.float32]:
         """(m,) factors as `ranking.popularity_discount` gives them."""
@@ -98,6 +106,37 @@ class ItemSpace:
         np.dot(self.model.ranking.item_factors, vector, out=scores[:n])
         np.dot(self.new.ranking_factors, vector, out=scores[n:])
         return scores
+
+    def new_scores(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(m,) products of the new items' ranking factors with a vector (k,)."""
+        scores: NDArray[np.float64] = (self.new.ranking_factors.astype(np.float64) * vector).sum(axis=1)
+        return scores
+
+    def best_new_score(self, vector: NDArray[np.float32]) -> float:
+        """A little more than the greatest of `new_scores`, quicker; -inf without any."""
+        if not self.new.ids:
+            return -np.inf
+        rounding = 2 * (len(vector) + 8) * _ROUNDING * float(np.linalg.norm(vector)) * self.new.greatest_length
+        return float((self.new.ranking_factors @ vector).max()) + rounding
+
+    def with_new_items(
+        self, known: TopItems, vector: NDArray[np.float32], n: int, excluded: NDArray[np.integer]
+    ) -> TopItems:
+        """The best `n` of the model's best and the new items.
+
+        Args:
+            known: The best `n` of the model's items.
+            vector: (k,) that they were found with.
+            n: Length of the list.
+            excluded: Indices of items to leave out; those of the model's items are ignored.
+        """
+        scores = self.new_scores(vector)
+        eligible = np.ones(len(scores), dtype=bool)
+        eligible[excluded[excluded >= self.model.n_items] - self.model.n_items] = False
+        items = np.concatenate((known.items, np.flatnonzero(eligible) + self.model.n_items))
+        joined = np.concatenate((known.scores, scores[eligible]))
+        order = np.lexsort((items, -joined))[:n]
+        return TopItems(items[order], joined[order])
 
     def vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
         """(m, k) ranking factors of items."""

@@ -51,6 +51,7 @@ class LiveEvents:
         self._by_user: dict[str, list[LiveEvent]] = {}
         self._versions: dict[str, int] = {}
         self._changes = 0
+        self._changed_users: list[str] = []  # by number of the change, from 1 on
         self.n_events = 0
         self.interactions = InteractionLog()
 
@@ -65,10 +66,15 @@ class LiveEvents:
             return
         of_user.insert(position, LiveEvent(event, partition, offset))
         self._changes += 1
+        self._changed_users.append(event.user_id)
         self.n_events += 1
         self._versions[event.user_id] = self._changes
         if event.item_id is not None and event.event_type != "remove":
             self.interactions.add(event.item_id, partition, offset, event.timestamp_us)
+
+    def changed_since(self, change: int) -> tuple[int, list[str]]:
+        """Users with an event after that change, 0 = ever, and the number of the last change, to ask again from."""
+        return self._changes, list(dict.fromkeys(self._changed_users[change:]))
 
     def version(self, user_id: str) -> int:
         """A number that grows whenever the user gets an event; 0 without any."""
@@ -102,12 +108,16 @@ class UserObservations:
         ratings: (m,) float32, NaN where there is no rating.
         strengths: (m,) float32 greater than 0.
         unknown_items: ids of observed items that the model does not know.
+        unknown_ratings: (u,) float32 as `ratings`, of the unknown items.
+        unknown_strengths: (u,) float32 as `strengths`, of the unknown items.
     """
 
     items: NDArray[np.int32]
     ratings: NDArray[np.float32]
     strengths: NDArray[np.float32]
     unknown_items: list[str]
+    unknown_ratings: NDArray[np.float32]
+    unknown_strengths: NDArray[np.float32]
 
 
 def user_observations(model: FactorModel, live: Sequence[LiveEvent], user_id: str) -> UserObservations:
@@ -130,6 +140,8 @@ def user_observations(model: FactorModel, live: Sequence[LiveEvent], user_id: st
         ratings=observed.rating[:n_known],
         strengths=observed.strength[:n_known],
         unknown_items=[unknown[item - model.n_items] for item in observed.item[n_known:].tolist()],
+        unknown_ratings=observed.rating[n_known:],
+        unknown_strengths=observed.strength[n_known:],
     )
 
 

@@ -13,6 +13,7 @@ from recommender_serving.engine.factor_model import Catalogue, FactorModel
 from recommender_serving.engine.item_rules import Rules, Selector
 from recommender_serving.engine.item_space import ItemSpace, NewItems, no_new_items
 from recommender_serving.engine.string_table import StringTable
+from recommender_serving.engine.top_items import TopItems
 from tests.factories import make_model
 
 CATEGORIES = ["Action", "Comedy", "Drama", "Western"]
@@ -222,3 +223,20 @@ def test_a_model_without_new_items() -> None:
     space = ItemSpace(model, no_new_items(model))
     assert len(space) == 2
     assert [space.item_id(item) for item in range(2)] == ["i0", "i1"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 6), st.integers(1, 25), st.sets(st.integers(0, 17), max_size=8), st.integers(0, 50))
+def test_new_items_join_the_models_best_as_brute_force_says(n_new: int, n: int, excluded: set[int], seed: int) -> None:
+    space = space_of(make_model(n_items=12, seed=seed), n_new, seed)
+    vector = np.random.default_rng(seed).normal(size=4).astype(np.float32)
+    factors = space.vectors(np.arange(len(space))).astype(np.float64)
+    scores = {item: float((factors[item] * vector).sum()) for item in range(len(space)) if item not in excluded}
+    expected = sorted(scores, key=lambda item: (-scores[item], item))[:n]
+    known = [item for item in sorted(scores, key=lambda item: (-scores[item], item)) if item < 12][:n]
+    found = TopItems(np.array(known, dtype=np.int64), np.array([scores[item] for item in known]))
+    joined = space.with_new_items(found, vector, n, np.array(sorted(excluded & set(range(len(space)))), dtype=np.int64))
+    assert joined.items.tolist() == expected
+    assert joined.scores.tolist() == pytest.approx([scores[item] for item in expected])
+    exact = space.new_scores(vector).max(initial=-math.inf)
+    assert exact <= space.best_new_score(vector) <= exact + 1e-4
