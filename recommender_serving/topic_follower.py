@@ -56,7 +56,7 @@ class TopicFollower:
         report: Callable[[FollowStatus], None],
     ) -> None:
         self._topic = streaming.topic
-        self._bootstrap = streaming.kafka_bootstrap_servers
+        self._client_properties = streaming.client_properties
         self._deliver = deliver
         self._report_callback = report
         self._request = _Request(0, "", {})
@@ -93,7 +93,7 @@ class TopicFollower:
 
     def _run(self) -> None:
         self._changed.wait()
-        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 2})
+        admin = AdminClient({**self._client_properties, "log_level": 2})
         consumer = self._consumer()
         while not self._stopping:
             self._changed.clear()
@@ -111,7 +111,7 @@ class TopicFollower:
     def _consumer(self) -> Consumer:
         return Consumer(
             {
-                "bootstrap.servers": self._bootstrap,
+                **self._client_properties,
                 "group.id": "recommender-serving",
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

@@ -50,7 +50,7 @@ def kafka_offset_sensor(
     topic = settings.streaming.topic
     cursor = ingestion_trigger.follow_ledger(settings.root, topic, ingestion_trigger.read_cursor(context.cursor))
     try:
-        topic_id, marks = topic_state(settings.streaming.kafka_bootstrap_servers, topic)
+        topic_id, marks = topic_state(settings.streaming, topic)
     except TopicMissingError as reason:
         return dg.SensorResult(skip_reason=str(reason), cursor=_encoded(cursor))
     except (BrokerUnreachableError, KafkaException) as error:

@@ -107,7 +107,7 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
     with WriterLease(root, "reingest"):
         create_tables(root)
         position = ledger_position(root, streaming.topic)
-        topic_id, marks = topic_state(streaming.kafka_bootstrap_servers, streaming.topic)
+        topic_id, marks = topic_state(streaming, streaming.topic)
         verify_position(position, topic_id, marks)
         remove_uncommitted(root)
         forget_unfinished(root)
@@ -149,9 +149,7 @@ def _ranges(
     starts = dict(requested.offsets)
     if requested.timestamp_ms is not None:
         streaming = settings.streaming
-        found = offsets_at(
-            streaming.kafka_bootstrap_servers, streaming.topic, list(position.next_offsets), requested.timestamp_ms
-        )
+        found = offsets_at(streaming, streaming.topic, list(position.next_offsets), requested.timestamp_ms)
         starts = {partition: max(offset, first[partition]) for partition, offset in found.items()}
     for partition, start in starts.items():
         if partition not in first or start < first[partition]:
@@ -179,7 +177,7 @@ def _records(spark: SparkSession, settings: Settings, ranges: Mapping[int, tuple
     starts = {str(partition): start for partition, (start, _) in ranges.items()}
     ends = {str(partition): end for partition, (_, end) in ranges.items()}
     options = {
-        "kafka.bootstrap.servers": streaming.kafka_bootstrap_servers,
+        **streaming.spark_options,
         "kafka.isolation.level": "read_committed",
         "assign": json.dumps({streaming.topic: list(ranges)}),
         "startingOffsets": json.dumps({streaming.topic: starts}),

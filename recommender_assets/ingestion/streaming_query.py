@@ -127,7 +127,7 @@ class Ingestion:
         ends = end_offsets(self.checkpoint, batch_id, streaming.topic)
         committed_at = next_commit_time(self.latest_commit)
         written = write_micro_batch(records, root, self.topic_id, self.settings.ratings, committed_at)
-        require_same_topic(streaming.kafka_bootstrap_servers, streaming.topic, self.topic_id)
+        require_same_topic(streaming, streaming.topic, self.topic_id)
         written.commit(root, committed_at)
         rows = []
         for partition, end in ends.items():
@@ -243,7 +243,7 @@ def _ingest_available(session: Callable[[], SparkSession], settings: Settings) -
 def _records(spark: SparkSession, settings: Settings, starts: dict[int, int]) -> DataFrame:
     streaming = settings.streaming
     options = {
-        "kafka.bootstrap.servers": streaming.kafka_bootstrap_servers,
+        **streaming.spark_options,
         "kafka.isolation.level": "read_committed",
         "subscribe": streaming.topic,
         "startingOffsets": json.dumps({streaming.topic: {str(key): offset for key, offset in starts.items()}}),

@@ -49,65 +49,67 @@ class Watermarks:
     high: int
 
 
-def topic_id(bootstrap: str, topic: str) -> str:
+def topic_id(streaming: StreamingSettings, topic: str) -> str:
     """The broker's id of a topic; it changes when the topic is created anew.
 
     Raises:
         TopicMissingError: there is no such topic.
     """
-    client = admin_client(bootstrap)
+    client = admin_client(streaming)
     return _describe(client, topic)[0]
 
 
-def require_same_topic(bootstrap: str, topic: str, expected_id: str) -> None:
+def require_same_topic(streaming: StreamingSettings, topic: str, expected_id: str) -> None:
     """Refuse to go on when the topic is not the one that is being read: Spark alone would not notice.
 
     Raises:
         TopicMissingError: there is no such topic.
         TopicReplacedError: it was created anew.
     """
-    current_id = topic_id(bootstrap, topic)
+    current_id = topic_id(streaming, topic)
     if current_id != expected_id:
         raise TopicReplacedError(
             f"topic {topic} was created anew while it was read: its id is {current_id}, not {expected_id} any more"
         )
 
 
-def watermarks(bootstrap: str, topic: str) -> dict[int, Watermarks]:
+def watermarks(streaming: StreamingSettings, topic: str) -> dict[int, Watermarks]:
     """Low and high (last stable) offset of each partition.
 
     Raises:
         TopicMissingError: there is no such topic.
     """
-    client = admin_client(bootstrap)
+    client = admin_client(streaming)
     return _watermarks(client, topic, _describe(client, topic)[1])
 
 
 def unread(streaming: StreamingSettings, next_offsets: Mapping[int, int]) -> int | None:
     """Lag: offsets after `next_offsets`, of all partitions; None when the broker does not say."""
     try:
-        marks = watermarks(streaming.kafka_bootstrap_servers, streaming.topic)
+        marks = watermarks(streaming, streaming.topic)
     except (RuntimeError, KafkaException):
         return None
     return sum(max(mark.high - next_offsets.get(partition, mark.low), 0) for partition, mark in marks.items())
 
 
-def topic_state(bootstrap: str, topic: str, timeout_s: float = _TIMEOUT_S) -> tuple[str, dict[int, Watermarks]]:
+def topic_state(
+    streaming: StreamingSettings, topic: str, timeout_s: float = _TIMEOUT_S
+) -> tuple[str, dict[int, Watermarks]]:
     """Id and watermarks of a topic, which is described once; every call to the broker has the time-out.
 
     Raises:
         TopicMissingError: there is no such topic.
         BrokerUnreachableError: no broker answered in time.
     """
-    client = admin_client(bootstrap)
+    client = admin_client(streaming)
     current_id, partitions = _describe(client, topic, timeout_s)
     return current_id, _watermarks(client, topic, partitions, timeout_s)
 
 
-def offsets_at(bootstrap: str, topic: str, partitions: list[int], timestamp_ms: int) -> dict[int, int]:
+def offsets_at(streaming: StreamingSettings, topic: str, partitions: list[int], timestamp_ms: int) -> dict[int, int]:
     """First offset of each partition whose record is not older than a time; partitions without one are left out."""
     spec = OffsetSpec.for_timestamp(timestamp_ms)
-    offsets = _offsets(admin_client(bootstrap), topic, partitions, spec)
+    offsets = _offsets(admin_client(streaming), topic, partitions, spec)
     return {partition: offset for partition, offset in offsets.items() if offset >= 0}
 
 
@@ -121,7 +123,7 @@ def starting_offsets(settings: Settings, position: LedgerPosition) -> tuple[str,
         TopicReplacedError: the topic was created anew, or is shorter than what was read.
         DataExpiredError: records after the ledger's position are gone.
     """
-    client = admin_client(settings.streaming.kafka_bootstrap_servers)
+    client = admin_client(settings.streaming)
     current_id, partitions = _describe(client, position.topic)
     marks = _watermarks(client, position.topic, partitions)
     verify_position(position, current_id, marks)
@@ -164,11 +166,11 @@ def accept_topic(settings: Settings) -> str:
     Returns:
         A sentence that says what was written.
     """
-    topic, bootstrap = settings.streaming.topic, settings.streaming.kafka_bootstrap_servers
+    streaming, topic = settings.streaming, settings.streaming.topic
     create_tables(settings.root)
     with WriterLease(settings.root, "accept-topic"):
         position = ledger_position(settings.root, topic)
-        client = admin_client(bootstrap)
+        client = admin_client(streaming)
         current_id, partitions = _describe(client, topic)
         rows = acceptance_rows(position, current_id, _watermarks(client, topic, partitions))
         if not rows:

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 
 from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.local.prerequisites import java_command
+from recommender_serving.engine.config import StreamingSettings
 
 HOST = "127.0.0.1"
 KAFKA_JARS = Path(".local/jars/kafka")
@@ -152,7 +153,7 @@ class LocalBroker:
         return [java_command() or "java", *_JVM_OPTIONS, log4j, "-cp", self._class_path, *arguments]
 
     def _wait_until_ready(self, deadline: float) -> None:
-        while not broker_answers(self.bootstrap_servers):
+        while not broker_answers(StreamingSettings(kafka_bootstrap_servers=self.bootstrap_servers)):
             if self._process is None or self._process.poll() is not None:
                 raise BrokerError(f"the Kafka broker ended while starting; {self._log_tail()}")
             if time.monotonic() > deadline:
@@ -165,16 +166,16 @@ class LocalBroker:
         return "\n".join([f"end of {self.log_file}:", *telling])
 
 
-def broker_answers(bootstrap_servers: str) -> bool:
+def broker_answers(streaming: StreamingSettings) -> bool:
     """Whether a broker can be talked to at the first of the addresses `host:port[,...]`."""
-    host, _, port = bootstrap_servers.partition(",")[0].rpartition(":")
+    host, _, port = streaming.kafka_bootstrap_servers.partition(",")[0].rpartition(":")
     # librdkafka logs each refused connection, so it is asked only once the port accepts.
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
     except OSError:
         return False
     try:
-        client = admin_client(bootstrap_servers)
+        client = admin_client(streaming)
         return bool(client.list_topics(timeout=2).brokers)
     except KafkaException:
         return False

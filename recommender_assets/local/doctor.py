@@ -72,7 +72,7 @@ def _port(key: str, port: int) -> Finding:
 
 def _broker(settings: Settings) -> Finding:
     servers, topic = settings.streaming.kafka_bootstrap_servers, settings.streaming.topic
-    client = admin_client(servers)
+    client = admin_client(settings.streaming)
     try:
         topics = client.list_topics(timeout=KAFKA_TIMEOUT_SECONDS).topics
     except KafkaException:

@@ -9,6 +9,7 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 from recommender_assets.ingestion.kafka_admin import admin_client
 from recommender_assets.ingestion.topic_position import TopicMissingError, topic_id, watermarks
 from recommender_assets.settings import Settings
+from recommender_serving.engine.config import StreamingSettings
 
 _TIMEOUT_S = 30.0
 
@@ -19,7 +20,7 @@ def create_topic(settings: Settings) -> bool:
     Records get the broker's time (`LogAppendTime`): an event's time stamp is judged against it.
     """
     streaming = settings.streaming
-    client = admin_client(streaming.kafka_bootstrap_servers)
+    client = admin_client(streaming)
     new = NewTopic(streaming.topic, streaming.partitions, config={"message.timestamp.type": "LogAppendTime"})
     try:
         client.create_topics([new], request_timeout=_TIMEOUT_S)[streaming.topic].result()
@@ -31,9 +32,9 @@ def create_topic(settings: Settings) -> bool:
     return True
 
 
-def delete_topics(bootstrap_servers: str, topics: Iterable[str]) -> None:
+def delete_topics(streaming: StreamingSettings, topics: Iterable[str]) -> None:
     """Delete topics with all their records; those that do not exist are no error."""
-    client = admin_client(bootstrap_servers)
+    client = admin_client(streaming)
     for deleted in client.delete_topics(list(topics), request_timeout=_TIMEOUT_S).values():
         try:
             deleted.result()
@@ -47,7 +48,7 @@ def _wait_until_known(settings: Settings) -> None:
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         try:
-            topic_id(settings.streaming.kafka_bootstrap_servers, settings.streaming.topic)
+            topic_id(settings.streaming, settings.streaming.topic)
         except TopicMissingError:
             if time.monotonic() > deadline:
                 raise
@@ -59,5 +60,5 @@ def _wait_until_known(settings: Settings) -> None:
 def record_count(settings: Settings) -> int:
     """Number of offsets that the topic holds now (transaction markers count too)."""
     streaming = settings.streaming
-    marks = watermarks(streaming.kafka_bootstrap_servers, streaming.topic)
+    marks = watermarks(streaming, streaming.topic)
     return sum(mark.high - mark.low for mark in marks.values())

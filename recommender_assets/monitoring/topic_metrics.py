@@ -35,7 +35,7 @@ class TopicMetrics:
         streaming = self._settings.streaming
         self._cursor = follow_ledger(self._settings.root, streaming.topic, self._cursor)
         position = self._cursor.position(streaming.topic)
-        topic_id, marks = topic_state(streaming.kafka_bootstrap_servers, streaming.topic, _TIMEOUT_S)
+        topic_id, marks = topic_state(streaming, streaming.topic, _TIMEOUT_S)
         read = position.next_offsets if position.topic_id == topic_id else {}
         unread = {partition: mark.high - read.get(partition, mark.low) for partition, mark in marks.items()}
         return {LAG: {(str(partition),): max(count, 0) for partition, count in unread.items()}}

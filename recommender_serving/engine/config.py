@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from recommender_serving.engine.kafka_security import KafkaSecurity
 from recommender_serving.engine.yaml_document import YamlError, parse_yaml
 
 T = TypeVar("T")
@@ -114,6 +115,7 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Section `streaming`: the Kafka topic of events and how it is read in micro-batches."""
 
     kafka_bootstrap_servers: str = "localhost:9092"
+    security: KafkaSecurity = KafkaSecurity()
     topic: str = "user_interactions"
     partitions: int = 1
     batch_interval: str = "10 seconds"
@@ -129,6 +131,24 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         require_positive(self, "partitions", "max_records_per_batch")
 
     @property
+    def client_properties(self) -> dict[str, str | int | float | bool]:
+        """What every librdkafka client is told: where Kafka is, and who asks.
+
+        Raises:
+            OSError: `security.password_file` cannot be read.
+        """
+        return {"bootstrap.servers": self.kafka_bootstrap_servers, **self.security.client_properties()}
+
+    @property
+    def spark_options(self) -> dict[str, str]:
+        """The same as options of Spark's Kafka source.
+
+        Raises:
+            OSError: `security.password_file` cannot be read.
+        """
+        return {"kafka.bootstrap.servers": self.kafka_bootstrap_servers, **self.security.spark_options()}
+
+    @property
     def producer_properties(self) -> dict[str, str | int | float | bool]:
         """What everything that produces events tells librdkafka.
 
@@ -136,7 +156,7 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         partitioner computes what Java clients do.
         """
         return {
-            "bootstrap.servers": self.kafka_bootstrap_servers,
+            **self.client_properties,
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
         }

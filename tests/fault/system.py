@@ -120,7 +120,7 @@ class System:
         streaming, root = self.settings.streaming, self.settings.root
         has_ledger = table_version(root, "ingestion_ledger") is not None
         done = ledger_position(root, streaming.topic).next_offsets if has_ledger else {}
-        marks = watermarks(streaming.kafka_bootstrap_servers, streaming.topic)
+        marks = watermarks(streaming, streaming.topic)
         return sum(mark.high - done.get(partition, 0) for partition, mark in marks.items())
 
     def read_up_to(self) -> int:

@@ -89,7 +89,7 @@ def test_a_failed_ingestion_check_stops_everything_downstream(
 ) -> None:
     send(settings, *[b"not an event"] * 5)
     create_tables(settings.root)
-    broker_id = topic_id(settings.streaming.kafka_bootstrap_servers, topic)
+    broker_id = topic_id(settings.streaming, topic)
     for first, end in ((0, 2), (3, 5)):
         append_rows(settings.root, topic, broker_id, [LedgerRow(0, first, end, rejected=end - first)])
     result = execute("recommendation_job", settings, instance)
@@ -128,7 +128,7 @@ def test_the_sensor_sees_the_real_topic(settings: Settings, instance: dg.Dagster
 
     def create() -> str:
         assert create_topic(settings)
-        return topic_id(streaming.kafka_bootstrap_servers, streaming.topic)
+        return topic_id(streaming, streaming.topic)
 
     assert "does not exist" in tick().skip_message
     first_id = create()

@@ -42,12 +42,12 @@ def test_topics_survive_a_restart_on_another_port(jars: Path, tmp_path: Path, se
     with LocalBroker(tmp_path / "kafka", port=0, jars=jars / "kafka") as broker:
         assert create_topic(at(broker.bootstrap_servers))
         send_ratings(at(broker.bootstrap_servers), ratings_to_replay(settings).slice(0, 3), None, None)
-        first_port, first_id = broker.port, topic_id(broker.bootstrap_servers, topic)
+        first_port, first_id = broker.port, topic_id(at(broker.bootstrap_servers).streaming, topic)
         with pytest.raises(BrokerError, match="a broker already runs on"):
             LocalBroker(tmp_path / "kafka", port=first_port, jars=jars / "kafka").start()
     with LocalBroker(tmp_path / "kafka", port=0, jars=jars / "kafka") as broker:
         assert broker.port != first_port
-        assert topic_id(broker.bootstrap_servers, topic) == first_id
+        assert topic_id(at(broker.bootstrap_servers).streaming, topic) == first_id
         assert record_count(at(broker.bootstrap_servers)) == 3
 
 
@@ -56,7 +56,7 @@ def test_a_topic_is_created_once_with_the_configured_partitions_and_broker_time(
     settings = msgspec.structs.replace(settings, streaming=streaming)
     assert create_topic(settings)
     assert not create_topic(settings)
-    assert sorted(watermarks(streaming.kafka_bootstrap_servers, streaming.topic)) == [0, 1, 2]
+    assert sorted(watermarks(streaming, streaming.topic)) == [0, 1, 2]
     send_ratings(settings, ratings_to_replay(settings).slice(0, 1), None, None)
     (record,) = records(settings, 1)
     kind, time_ms = record.timestamp()

@@ -53,11 +53,11 @@ def running_system(settings: Settings, root: Path, name: str) -> Iterator[Runnin
     """
     with ExitStack() as stack:
         servers = settings.streaming.kafka_bootstrap_servers
-        if not broker_answers(servers):
+        if not broker_answers(settings.streaming):
             servers = stack.enter_context(LocalBroker(root / "kafka", port=0)).bootstrap_servers
         own = _own_settings(settings, root, servers, f"experiment-{name}-{uuid.uuid4().hex[:8]}")
         create_tables(root)
-        stack.callback(delete_topics, servers, (own.streaming.topic, own.recommendation_log.topic))
+        stack.callback(delete_topics, own.streaming, (own.streaming.topic, own.recommendation_log.topic))
         create_topic(own)
         processes = stack.enter_context(Processes(root / "logs"))
         port = free_port(0)

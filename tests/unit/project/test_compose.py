@@ -162,3 +162,14 @@ def test_the_proxy_leads_to_services_that_exist_and_asks_operators_for_a_login()
     sites = re.findall(r"^\{\$(\w+)_DOMAIN\} \{(.*?)^\}", text, re.MULTILINE | re.DOTALL)
     protected = {name for name, body in sites if "import operators" in body}
     assert protected == {"DAGSTER", "MLFLOW"}  # Grafana and the service have logins of their own
+
+
+@each_file
+def test_prometheus_finds_what_it_scrapes(name: str) -> None:
+    scrape = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    targets = {(host, config["port"]) for job in scrape for config in job["dns_sd_configs"] for host in config["names"]}
+    settings = load_settings(ROOT / "config.yaml", {})
+    ports = {"metrics": settings.monitoring.port, "stream": settings.monitoring.stream_port, "service": 8000}
+    assert targets == set(ports.items())
+    for service in ports.keys() & {"metrics", "stream"}:
+        assert services(name)[service]["environment"]["RECOMMENDER__MONITORING__HOST"] == "0.0.0.0"

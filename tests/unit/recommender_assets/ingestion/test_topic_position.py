@@ -31,6 +31,7 @@ from recommender_assets.ingestion.topic_position import (
 )
 from recommender_assets.ingestion.writer_lease import WriterBusyError, WriterLease
 from recommender_assets.settings import Settings, load_settings
+from recommender_serving.engine.config import StreamingSettings
 
 POSITION = LedgerPosition("events", "id", {0: 10, 1: 20})
 
@@ -75,7 +76,7 @@ def test_there_is_nothing_to_accept_in_a_topic_that_goes_on() -> None:
 def test_a_broker_that_does_not_answer_is_named_by_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_position, "_TIMEOUT_S", 0.2)
     with pytest.raises(BrokerUnreachableError, match=r"within 0\.2 s .*topic events; check streaming\.kafka_bootstrap"):
-        watermarks("127.0.0.1:1", "events")
+        watermarks(StreamingSettings(kafka_bootstrap_servers="127.0.0.1:1"), "events")
 
 
 def test_a_topic_that_lost_records_that_were_read_cannot_be_accepted() -> None:
@@ -185,13 +186,13 @@ def test_a_read_of_another_topic_is_refused_before_it_starts(broker: Callable[..
 
 def test_partitions_without_a_leader_are_asked_again(broker: Callable[..., None]) -> None:
     broker({0: Watermarks(1, 2)}, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
-    assert watermarks("broker:1", "events") == {0: Watermarks(1, 2)}
+    assert watermarks(StreamingSettings(kafka_bootstrap_servers="broker:1"), "events") == {0: Watermarks(1, 2)}
 
 
 def test_another_failure_is_raised_at_once(broker: Callable[..., None]) -> None:
     broker({0: Watermarks(1, 2)}, KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
-        watermarks("broker:1", "events")
+        watermarks(StreamingSettings(kafka_bootstrap_servers="broker:1"), "events")
 
 
 def test_a_leader_that_never_comes_is_not_waited_for_for_ever(
@@ -200,19 +201,19 @@ def test_a_leader_that_never_comes_is_not_waited_for_for_ever(
     monkeypatch.setattr(topic_position, "_TIMEOUT_S", -1.0)
     broker({0: Watermarks(1, 2)}, *[KafkaError.LEADER_NOT_AVAILABLE] * 3)
     with pytest.raises(KafkaException, match="LEADER_NOT_AVAILABLE"):
-        watermarks("broker:1", "events")
+        watermarks(StreamingSettings(kafka_bootstrap_servers="broker:1"), "events")
 
 
 def test_a_missing_topic_names_the_command_that_creates_it(broker: Callable[..., None]) -> None:
     broker({}, unknown=KafkaError.UNKNOWN_TOPIC_OR_PART)
     with pytest.raises(TopicMissingError, match=r"events does not exist; `recommender init-tables`"):
-        topic_id("broker:1", "events")
+        topic_id(StreamingSettings(kafka_bootstrap_servers="broker:1"), "events")
 
 
 def test_a_refused_description_is_not_called_a_missing_topic(broker: Callable[..., None]) -> None:
     broker({}, unknown=KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
-        topic_id("broker:1", "events")
+        topic_id(StreamingSettings(kafka_bootstrap_servers="broker:1"), "events")
 
 
 def settings_in(root: Path) -> Settings:

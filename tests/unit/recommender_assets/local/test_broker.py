@@ -6,6 +6,7 @@ import pytest
 
 from recommender_assets.local import broker
 from recommender_assets.local.broker import HOST, BrokerError, LocalBroker, free_port
+from recommender_serving.engine.config import StreamingSettings
 
 
 def test_the_wanted_port_is_taken_when_it_is_free() -> None:
@@ -62,9 +63,11 @@ def test_stopping_what_never_started_does_nothing(tmp_path: Path) -> None:
 
 
 def test_nobody_answers_where_nothing_listens() -> None:
-    assert not broker.broker_answers(f"{HOST}:{free_port(0)}")
+    assert not broker.broker_answers(StreamingSettings(kafka_bootstrap_servers=f"{HOST}:{free_port(0)}"))
 
 
 def test_what_listens_but_is_no_broker_does_not_answer() -> None:
     with socket.create_server((HOST, 0)) as listener:
-        assert not broker.broker_answers(f"{HOST}:{listener.getsockname()[1]}")
+        assert not broker.broker_answers(
+            StreamingSettings(kafka_bootstrap_servers=f"{HOST}:{listener.getsockname()[1]}")
+        )
