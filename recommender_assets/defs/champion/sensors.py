@@ -14,7 +14,7 @@ from recommender_serving.engine.champion_pointer import ChampionPointer, read_po
 
 
 @dg.sensor(
-    job=rollback_job,
+    job_name=rollback_job.name,  # by name: Dagster warns of its own beta parameter when it is given the job
     minimum_interval_seconds=load_settings().dagster.sensor_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
