@@ -99,6 +99,22 @@ def differences(title: str, intervals: Mapping[str, tuple[float, float, float]])
     return _markdown(axes, title)
 
 
+def quality_over_time(metric: str, curves: Mapping[str, Mapping[str, float]]) -> str:
+    """One metric by month.
+
+    Args:
+        metric: its name.
+        curves: model or `floor: name` -> month (`YYYY-MM`) -> value; floors are dashed.
+    """
+    axes = _axes("", metric)
+    for name, values in curves.items():
+        style = "--" if name.startswith("floor: ") else "-"
+        axes.plot(np.array(list(values), dtype="datetime64[M]"), list(values.values()), style, label=name, linewidth=1)
+    if curves:
+        axes.legend(fontsize="x-small")
+    return _markdown(axes, f"{metric} by month")
+
+
 @dataclass(frozen=True)
 class EffectCurve:
     """The difference of one treatment to control at the end of each day, with its interval.

@@ -4,6 +4,7 @@ import dagster as dg
 
 from recommender_assets.defs.conditions import FOLLOWS_A_NEW_MODEL
 from recommender_assets.defs.features.assets import TRAINING_POOL, user_item_matrix
+from recommender_assets.defs.interactions.partitions import history_months
 from recommender_assets.defs.models.assets import nmf_model, svd_model
 from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.resources import end_mlflow_run
@@ -44,5 +45,45 @@ def evaluation_report(settings: dg.ResourceParam[Settings]) -> dg.MaterializeRes
             "dagster/uri": str(path),
             "hold_out_pairs": contest.hold_out,
             **{name: dg.MetadataValue.md(text) for name, text in sections.items()},
+        }
+    )
+
+
+@dg.asset(
+    deps=[user_item_matrix],
+    group_name="evaluation",
+    owners=OWNERS,
+    kinds={"python", "numpy"},
+    pool=TRAINING_POOL,
+    code_version="1",
+    partitions_def=history_months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def backtest_report(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[None]:
+    """Both algorithms as they would have been in a month of the past: trained on what was before, measured on it.
+
+    A backfill over months is one run; it draws the quality over time of all months backtested so far.
+    """
+    from recommender_assets.evaluation.backtest import BACKTEST_METRICS, backtest_month, load_backtests, save_backtest
+    from recommender_assets.features.matrix import load_matrix, matrix_directory
+    from recommender_assets.presentation.backtest_plots import backtest_plot
+    from recommender_assets.training.engines import engine
+
+    matrix, fit = load_matrix(matrix_directory(settings.root)), engine(settings)
+    keys = context.partition_keys
+    for number, key in enumerate(keys, start=1):
+        window = history_months.time_window_for_partition_key(key)
+        month = backtest_month(matrix, window.start, window.end, settings, fit)
+        save_backtest(settings.root, month)
+        context.log.info("%s (%d of %d): %s", key, number, len(keys), month.metrics or "too little data")
+    months = load_backtests(settings.root)
+    return dg.MaterializeResult(
+        metadata={
+            "months": len(months),
+            "months_with_figures": sum(bool(month.metrics) for month in months),
+            "dagster/uri": str(settings.root / "backtest"),
+            **{metric: dg.MetadataValue.md(backtest_plot(metric, months)) for metric in BACKTEST_METRICS},
         }
     )

@@ -26,6 +26,7 @@ ASSETS = {
     "svd_model": ("models", {"user_item_matrix"}),
     "nmf_model": ("models", {"user_item_matrix"}),
     "evaluation_report": ("evaluation", {"user_item_matrix", "svd_model", "nmf_model"}),
+    "backtest_report": ("evaluation", {"user_item_matrix"}),
     "champion": ("champion", {"evaluation_report"}),
     "recommendation_service": ("serving", {"champion"}),
 }
@@ -152,7 +153,7 @@ def test_pools_keep_spark_and_training_apart(definitions: dg.Definitions) -> Non
         for key in definition.keys
     }
     assert {name for name, pool in pools.items() if pool == "spark"} == {"interactions", "interaction_history"}
-    assert {name for name, pool in pools.items() if pool == "training"} == TRAINING
+    assert {name for name, pool in pools.items() if pool == "training"} == TRAINING | {"backtest_report"}
     assert {name for name, pool in pools.items() if pool == "profiles"} == {"user_profiles", "item_profiles"}
 
 

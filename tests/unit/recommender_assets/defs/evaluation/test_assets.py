@@ -1,12 +1,17 @@
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from recommender_assets.defs.evaluation.assets import evaluation_report
+from recommender_assets.defs.evaluation.assets import backtest_report, evaluation_report
+from recommender_assets.defs.interactions.partitions import history_months
+from recommender_assets.evaluation.backtest import load_backtests
+from recommender_assets.features.matrix import matrix_directory, save_matrix
 from recommender_assets.promotion.contest import Contest, load_contest
 from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.factor_model import Position
+from tests.matrices import movielens_matrix
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -69,3 +74,29 @@ def test_a_metric_that_was_not_measured_does_not_stop_the_report(
     metadata = evaluation_report(settings=settings).metadata
     assert "nmf_rmse" not in metadata
     assert metadata["comparison"].value.startswith("![rmse of the models]")
+
+
+def test_a_backfill_of_backtests_is_one_run_that_keeps_every_month_and_draws_them(tmp_path: Path) -> None:
+    environ = {
+        "RECOMMENDER__STORAGE__ROOT": str(tmp_path),
+        "RECOMMENDER__MODELS__SVD__FACTORS": "4",
+        "RECOMMENDER__MODELS__NMF__FACTORS": "4",
+        "RECOMMENDER__MODELS__SVD__EPOCHS": "4",
+    }
+    settings = load_settings(environ=environ)
+    save_matrix(matrix_directory(settings.root), movielens_matrix())
+    months = ["1999-11", "1999-12", "2000-01"]
+    assert set(months) <= set(history_months.get_partition_keys())
+
+    result = dg.materialize(
+        [backtest_report],
+        resources={"settings": settings},
+        tags={"dagster/asset_partition_range_start": months[0], "dagster/asset_partition_range_end": months[-1]},
+    )
+
+    assert result.success
+    assert [month.month for month in load_backtests(settings.root)] == months
+    assert all(month.metrics.keys() == {"svd", "nmf"} for month in load_backtests(settings.root))
+    events = result.get_asset_materialization_events()
+    assert {event.partition for event in events} == set(months)
+    assert events[0].materialization.metadata["months_with_figures"].value == 3
