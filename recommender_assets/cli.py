@@ -92,11 +92,13 @@ def doctor() -> None:
 @with_clear_errors
 def init_tables() -> None:
     """Create the Delta tables and the Kafka topic, and write down the history's months; what exists stays."""
+    from recommender_assets.ingestion.constraints import declare_constraints
     from recommender_assets.ingestion.tables import create_tables
     from recommender_assets.local.topic import create_topic
 
     settings = settings_or_exit()
     create_tables(settings.root)
+    declare_constraints(settings.root)
     click.echo(f"tables are in {settings.root}/tables")
     months = write_history_range(settings, lambda: _months_of_source(settings))
     click.echo(f"history: months {months.first_month} to {months.last_month}; reload Dagster's definitions to see them")

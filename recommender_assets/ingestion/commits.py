@@ -5,6 +5,7 @@ is later than the ledger's last row therefore holds rows that no ledger row cove
 """
 
 import datetime as dt
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.transaction import AddAction, RemoveAction
 
+from recommender_assets.ingestion.constraints import require_sound
 from recommender_assets.ingestion.event_files import WrittenFile
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, read_table, table_path
 
@@ -58,9 +60,14 @@ def commit_files(root: Path, name: TableName, files: Sequence[WrittenFile], comm
         name: the table.
         files: files below the table that no commit names yet.
         committed_at: time of the ledger row that will follow.
+
+    Raises:
+        BrokenRowsError: rows of a file break a rule of the table; nothing was committed.
     """
     if not files:
         return
+    for file in files:
+        require_sound(name, file.path, json.loads(file.stats))
     now_ms = int(time.time() * 1_000)
     actions: list[AddAction | RemoveAction] = [
         AddAction(file.path, file.size, {}, now_ms, True, file.stats) for file in files

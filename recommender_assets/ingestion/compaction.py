@@ -14,7 +14,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from recommender_assets.ingestion.rewriting import merge_files
-from recommender_assets.ingestion.tables import TableName, table_path
+from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
 
 TARGET_ROWS = 2_000_000
 TARGET_BYTES = 128 << 20
@@ -37,10 +37,8 @@ LAYOUTS: dict[TableName, Layout] = {
     "forgotten_users": Layout("forgotten_at", ("user_id",)),
     "interaction_history": Layout("timestamp", ("user_id", "timestamp")),
     "rejected_history": Layout("timestamp", ("timestamp",)),
-    "items": Layout("item_id", ("item_id",)),
-    "user_profiles": Layout("user_id", ("user_id",)),
-    "item_profiles": Layout("item_id", ("item_id",)),
 }
+"""Other tables are laid out by their first column."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,12 @@ def compact(root: Path, name: TableName, *, dry_run: bool = False) -> Compaction
     Raises:
         CommitFailedError: another writer removed some of the files meanwhile; what was committed before stays.
     """
+    first = SCHEMAS[name].names[0]
+    layout = LAYOUTS.get(name, Layout(first, (first,)))
     merged = written = 0
-    for paths in groups(pa.table(DeltaTable(table_path(root, name)).get_add_actions(flatten=True)), LAYOUTS[name]):
+    for paths in groups(pa.table(DeltaTable(table_path(root, name)).get_add_actions(flatten=True)), layout):
         if not dry_run:
-            merge_files(root, name, paths, LAYOUTS[name].rows)
+            merge_files(root, name, paths, layout.rows)
         merged += len(paths)
         written += 1
     return Compaction(merged, written)

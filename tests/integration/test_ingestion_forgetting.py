@@ -10,12 +10,13 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from recommender_assets.ingestion.accounting import accounting_differences
+from recommender_assets.ingestion.constraints import declare_constraints
 from recommender_assets.ingestion.forget_request import forget_user
 from recommender_assets.ingestion.history import import_history
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps
 from recommender_assets.ingestion.rereading import RequestedRange, reread
 from recommender_assets.ingestion.streaming_query import ingest_available
-from recommender_assets.ingestion.tables import read_table, table_version
+from recommender_assets.ingestion.tables import create_tables, read_table, table_version
 from recommender_assets.settings import HistorySettings, Settings
 
 YEAR = (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2021, 1, 1, tzinfo=dt.UTC))
@@ -60,6 +61,8 @@ def with_history(settings: Settings, tmp_path: Path) -> Settings:
 
 def test_a_forgotten_user_does_not_come_back(spark: SparkSession, with_history: Settings, topic: str) -> None:
     settings = with_history
+    create_tables(settings.root)
+    declare_constraints(settings.root)  # Spark and delta-rs write tables that have them
     import_history(spark, settings, *YEAR)
     send(settings, event("ann", 1), event("bob", 1), event("ann", 1), event("ann", 2, rating=99), b'{"user_id": "ann"')
     ingest_available(spark, settings)

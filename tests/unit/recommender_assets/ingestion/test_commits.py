@@ -145,7 +145,8 @@ def test_all_rows_of_a_batch_are_one_commit_with_one_time_in_the_order_of_partit
 
 
 def write_file(root: Path, *offsets: int) -> list[WrittenFile]:
-    columns = {"topic_id": "id", "kafka_partition": 0, "event_id": "e", "timestamp": NOW}
+    columns = {"topic_id": "id", "kafka_partition": 0, "event_id": "e", "timestamp": NOW, "ingested_at": NOW}
+    columns |= {"user_id": "u", "event_type": "view"}
     rows = pa.RecordBatch.from_pylist(
         [
             {field.name: columns.get(field.name) for field in SCHEMAS["interactions"]}

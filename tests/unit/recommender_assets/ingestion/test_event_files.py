@@ -24,7 +24,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def batch(*offsets: int, **changes: Any) -> pa.RecordBatch:
-    fields = {"user_id": "u", "item_id": None, "timestamp": NOW, "event_day": NOW.date(), "event_key": 5} | changes
+    fields = {"user_id": "u", "item_id": None, "event_type": "view", "timestamp": NOW, "event_day": NOW.date()}
+    fields |= {"event_id": "e", "event_key": 5} | changes
     rows = [fields | {"kafka_partition": 1, "kafka_offset": offset} for offset in offsets]
     return pa.RecordBatch.from_pylist(rows, schema=SCHEMAS["interactions"])
 
