@@ -112,6 +112,12 @@ class UserHistory(msgspec.Struct, frozen=True, kw_only=True):
     items: list[PastItem]
 
 
+class KnownUsers(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids of some users that the model knows."""
+
+    users: list[str]
+
+
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """What counts of a user's events.
 

@@ -11,7 +11,7 @@ from recommender_serving.engine.live_events import UserObservations
 from recommender_serving.request_answers import Contribution, Explanation, RatingExplanation, ScoreExplanation
 from recommender_serving.user_state import UserState
 
-_NAMED = 20  # items of the past that are listed one by one
+_NAMED = 5  # items of the past that are listed one by one
 
 
 class _Items(NamedTuple):

@@ -20,6 +20,7 @@ from recommender_serving.access.scopes import required_scope
 from recommender_serving.engine.event_errors import CONTROL_CHARACTER
 from recommender_serving.engine.events import event_schema
 from recommender_serving.errors import OTHER_CODE, PROBLEM_MEDIA_TYPE, problem_codes
+from recommender_serving.recommendation_request import RECIPIENTS
 from recommender_serving.settings import Settings
 
 _DESCRIPTION = """\
@@ -102,8 +103,9 @@ def complete_schema(schema: dict[str, Any], settings: Settings) -> dict[str, Any
         "enum": [*problem_codes(), OTHER_CODE],
         "description": "Stable; the description of this interface lists all codes.",
     }
-    length = components["schemas"]["RecommendationRequest"]["properties"]["num_recommendations"]
-    length["maximum"] = settings.api.max_recommendations
+    request = components["schemas"]["RecommendationRequest"]
+    request["properties"]["num_recommendations"]["maximum"] = settings.api.max_recommendations
+    request["oneOf"] = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in RECIPIENTS]
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete_operation(operation, method.upper(), path, keys=bool(settings.access.keys))

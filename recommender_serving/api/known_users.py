@@ -1,20 +1,14 @@
 """`GET /users`."""
 
-import msgspec
 import numpy as np
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
+from recommender_serving.answers import KnownUsers
 from recommender_serving.champion import Champion
 from recommender_serving.errors import problem_responses
 
 _NUMBER = 20
-
-
-class KnownUsers(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids of some users that the model knows."""
-
-    users: list[str]
 
 
 def known_users_route(champion: Champion) -> HTTPRouteHandler:

@@ -10,8 +10,9 @@ from litestar.params import JSONBody
 
 from recommender_serving.engine.config import ApiSettings, RatingScale
 from recommender_serving.errors import problem_responses
-from recommender_serving.recommendation_request import RecommendationRequest, decode_request
+from recommender_serving.recommendation_request import RecommendationRequest
 from recommender_serving.request_answers import RequestedList, RequestedLists
+from recommender_serving.request_decoding import decode_request
 from recommender_serving.requested_lists import RequestedListMaker
 
 

@@ -8,17 +8,23 @@ import httpx
 
 from recommender_serving.answers import (
     EventCounts,
+    ForgottenUser,
     Health,
     ModelDescription,
     PopularItems,
     RecommendationList,
+    SimilarItems,
+    UserDescription,
     UserHistory,
+    WindowOrAll,
 )
 from recommender_serving.client import calls
 from recommender_serving.client.calls import Call, Interaction
 from recommender_serving.client.connection import options, request_of
 from recommender_serving.client.errors import UnreachableError
 from recommender_serving.client.retries import Retries
+from recommender_serving.recommendation_request import RecommendationRequest
+from recommender_serving.request_answers import RequestedList
 
 T = TypeVar("T")
 
@@ -60,9 +66,33 @@ class AsyncRecommenderClient:
         """The best items for a user, best first; a user nobody knows gets the popular list."""
         return await self._ask(calls.recommendations(user_id, num_recommendations, exclude_seen=exclude_seen))
 
-    async def popular_items(self, num_recommendations: int = 10) -> PopularItems:
-        """The items with most users."""
-        return await self._ask(calls.popular_items(num_recommendations))
+    async def recommend(self, request: RecommendationRequest) -> RequestedList:
+        """A list under rules, for the user or the session (`items`) that the request names."""
+        return await self._ask(calls.recommend(request))
+
+    async def recommend_to_users(
+        self,
+        users: Iterable[str],
+        request: RecommendationRequest = RecommendationRequest(),  # noqa: B008 (immutable)
+    ) -> list[RequestedList]:
+        """One list for each user, in their order, all under the rules of the request, which names nobody."""
+        return (await self._ask(calls.recommend_to_users(users, request))).lists
+
+    async def similar_items(self, item_id: str, num_items: int = 10) -> SimilarItems:
+        """The items most like one item."""
+        return await self._ask(calls.similar_items(item_id, num_items))
+
+    async def popular_items(self, num_recommendations: int = 10, *, window: WindowOrAll = "all") -> PopularItems:
+        """The items with most users, or with most interactions inside a window that ends now."""
+        return await self._ask(calls.popular_items(num_recommendations, window))
+
+    async def known_users(self) -> list[str]:
+        """Some users of the model, from the most to the least active."""
+        return (await self._ask(calls.known_users())).users
+
+    async def user(self, user_id: str, num_items: int = 20) -> UserDescription:
+        """What is known of a user, with the latest items, and how the user's vector came to be."""
+        return await self._ask(calls.user(user_id, num_items))
 
     async def history(self, user_id: str, num_items: int = 100) -> UserHistory:
         """What counts for a user's lists, the latest first."""
@@ -71,6 +101,10 @@ class AsyncRecommenderClient:
     async def send(self, interactions: Iterable[Interaction]) -> EventCounts:
         """Store interactions; returns once they are safe. The next list on that replica follows them."""
         return await self._ask(calls.send(interactions))
+
+    async def forget(self, user_id: str) -> ForgottenUser:
+        """Have a user forgotten; returns once that is safe. Needs a key with the scope `admin`, where keys are used."""
+        return await self._ask(calls.forget(user_id))
 
     async def model(self) -> ModelDescription:
         """The model in service."""

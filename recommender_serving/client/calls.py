@@ -11,13 +11,20 @@ import msgspec
 
 from recommender_serving.answers import (
     EventCounts,
+    ForgottenUser,
     Health,
+    KnownUsers,
     ModelDescription,
     PopularItems,
     RecommendationList,
+    SimilarItems,
+    UserDescription,
     UserHistory,
+    WindowOrAll,
 )
 from recommender_serving.client.errors import UnexpectedAnswerError, problem_of
+from recommender_serving.recommendation_request import RecommendationRequest
+from recommender_serving.request_answers import RequestedList, RequestedLists
 
 T = TypeVar("T")
 
@@ -75,16 +82,49 @@ def recommendations(user_id: str, num_recommendations: int, *, exclude_seen: boo
     return Call(method="GET", path=path, parameters=parameters, answer=RecommendationList)
 
 
-def popular_items(num_recommendations: int) -> Call[PopularItems]:
+def recommend(request: RecommendationRequest) -> Call[RequestedList]:
+    """`POST /recommendations` for a user or a session."""
+    return Call(method="POST", path="/recommendations", body=msgspec.json.encode(request), answer=RequestedList)
+
+
+def recommend_to_users(users: Iterable[str], request: RecommendationRequest) -> Call[RequestedLists]:
+    """`POST /recommendations` for several users."""
+    body = msgspec.json.encode(msgspec.structs.replace(request, users=list(users)))
+    return Call(method="POST", path="/recommendations", body=body, answer=RequestedLists)
+
+
+def similar_items(item_id: str, num_items: int) -> Call[SimilarItems]:
+    """`GET /items/{item_id}/similar`."""
+    path = f"/items/{_encoded(item_id)}/similar"
+    return Call(method="GET", path=path, parameters={"num_items": str(num_items)}, answer=SimilarItems)
+
+
+def popular_items(num_recommendations: int, window: WindowOrAll) -> Call[PopularItems]:
     """`GET /items/popular`."""
-    parameters = {"num_recommendations": str(num_recommendations)}
+    parameters = {"num_recommendations": str(num_recommendations), "window": window}
     return Call(method="GET", path="/items/popular", parameters=parameters, answer=PopularItems)
+
+
+def known_users() -> Call[KnownUsers]:
+    """`GET /users`."""
+    return Call(method="GET", path="/users", answer=KnownUsers)
+
+
+def user(user_id: str, num_items: int) -> Call[UserDescription]:
+    """`GET /users/{user_id}`."""
+    path = f"/users/{_encoded(user_id)}"
+    return Call(method="GET", path=path, parameters={"num_items": str(num_items)}, answer=UserDescription)
 
 
 def history(user_id: str, num_items: int) -> Call[UserHistory]:
     """`GET /users/{user_id}/history`."""
     path = f"/users/{_encoded(user_id)}/history"
     return Call(method="GET", path=path, parameters={"num_items": str(num_items)}, answer=UserHistory)
+
+
+def forget(user_id: str) -> Call[ForgottenUser]:
+    """`DELETE /users/{user_id}`."""
+    return Call(method="DELETE", path=f"/users/{_encoded(user_id)}", answer=ForgottenUser)
 
 
 def send(interactions: Iterable[Interaction]) -> Call[EventCounts]:
@@ -102,5 +142,5 @@ def readiness() -> Call[Health]:
     return Call(method="GET", path="/health/ready", answer=Health)
 
 
-def _encoded(user_id: str) -> str:
-    return quote(user_id, safe="")
+def _encoded(identifier: str) -> str:
+    return quote(identifier, safe="")

@@ -2,6 +2,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from recommender_serving.access.keys import KeySettings
 from recommender_serving.errors import problem_codes
@@ -127,3 +128,12 @@ async def test_the_schema_is_json_at_both_its_addresses(service: Service, path: 
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/vnd.oai.openapi+json"
     assert response.json()["info"]["title"] == "Recommender"
+
+
+async def test_a_request_names_exactly_one_kind_of_recipient(service: Service) -> None:
+    schema = (await schema_of(service))["components"]["schemas"]["RecommendationRequest"]
+    validator = Draft202012Validator({"oneOf": schema["oneOf"]})
+    for body in ({"user_id": "u"}, {"users": ["u"], "user_id": None}, {"items": []}):
+        assert validator.is_valid(body), body
+    for body in ({}, {"user_id": None}, {"user_id": "u", "items": []}, {"users": ["u"], "user_id": "u"}):
+        assert not validator.is_valid(body), body

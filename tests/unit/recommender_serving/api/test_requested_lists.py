@@ -4,6 +4,7 @@ import httpx
 import numpy as np
 import pytest
 
+from recommender_serving.engine.explanation import explain_ranking
 from recommender_serving.engine.fold_in import fold_in_ranking
 from recommender_serving.engine.live_events import user_observations
 from tests.factories import make_model
@@ -179,7 +180,7 @@ async def test_explanations_add_up_to_score_and_stars(service: Service, algorith
                 total = sum(stars[term] for term in ("average", "item", "user", "base", "other_items", "clipped"))
                 total += sum(term["contribution"] for term in stars["items"])
                 assert total == pytest.approx(entry["predicted_rating"], abs=1e-5)
-                assert 1 <= len(score["items"]) <= 20
+                assert 1 <= len(score["items"]) <= 5
 
 
 async def test_an_explanation_names_the_items_of_the_past(service: Service) -> None:
@@ -196,6 +197,21 @@ async def test_an_explanation_names_the_items_of_the_past(service: Service) -> N
         best = MODEL.item_ids.index(items_of(answer)[0])
         vector = fold_in_ranking(MODEL.ranking, items, strengths)
         assert answer["recommendations"][0]["score"] == pytest.approx(FACTORS[best] @ vector, abs=1e-5)
+
+
+async def test_the_five_strongest_reasons_are_named_and_the_rest_is_one_number(service: Service) -> None:
+    service.publish(MODEL)
+    past = [f"i{number:02d}" for number in range(9)]
+    async with service.ready() as client:
+        answer = await ask(client, items=past, explain=True, num_recommendations=3)
+    items, strengths = np.arange(9), np.full(9, 0.2, np.float32)
+    for entry in answer["recommendations"]:
+        listed = FACTORS[[MODEL.item_ids.index(entry["item_id"])]]
+        contributions = explain_ranking(MODEL.ranking, items, strengths, listed).contributions[0]
+        strongest = sorted(contributions, key=abs, reverse=True)
+        score = entry["explanation"]["score"]
+        assert [term["contribution"] for term in score["items"]] == pytest.approx(strongest[:5], abs=1e-6)
+        assert score["other_items"] == pytest.approx(sum(strongest[5:]), abs=1e-6)
 
 
 async def test_a_popular_list_is_explained_by_its_number_of_users(service: Service) -> None:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from inspect import signature
 
+import msgspec
 import pytest
 
 from recommender_serving.access.keys import KeySettings
@@ -15,6 +17,8 @@ from recommender_serving.client.calls import Interaction
 from recommender_serving.client.errors import ProblemError, UnexpectedAnswerError, UnreachableError
 from recommender_serving.client.retries import Retries
 from recommender_serving.client.sync_client import RecommenderClient
+from recommender_serving.recommendation_request import RecommendationRequest, SessionItem
+from recommender_serving.request_answers import Explanation
 from recommender_serving.settings import AccessSettings
 from tests.factories import make_model
 from tests.unit.recommender_serving.server import listening
@@ -56,6 +60,24 @@ def test_the_plain_client_speaks_all_of_it(address: str) -> None:
         assert len(seen.recommendations) == 20
         assert [(item.item_id, item.rating) for item in client.history("a/b ü").items] == [(first.item_id, 4.5)]
         assert len(client.popular_items(3).items) == 3
+        assert client.popular_items(window="1_hour").items[0].item_id == first.item_id
+        assert client.user("a/b ü").vector.live_events == 1
+        assert client.known_users()
+        similar = client.similar_items(first.item_id, 4)
+        assert (similar.item_id, len(similar.items)) == (first.item_id, 4)
+        asked = RecommendationRequest(user_id="a/b ü", num_recommendations=4, explain=True)
+        requested = client.recommend(asked)
+        assert [entry.item_id for entry in requested.recommendations] == [
+            entry.item_id for entry in after.recommendations[:4]
+        ]
+        assert all(isinstance(entry.explanation, Explanation) for entry in requested.recommendations)
+        session = client.recommend(RecommendationRequest(items=[SessionItem(item_id="i01", rating=5.0), "i02"]))
+        assert (session.user_id, session.source) == (msgspec.UNSET, "folded_in")
+        lists = client.recommend_to_users(["u1", "a/b ü"], RecommendationRequest(num_recommendations=4))
+        assert [each.user_id for each in lists] == ["u1", "a/b ü"]
+        assert lists[1].recommendations[0].item_id == after.recommendations[0].item_id
+        assert client.forget("a/b ü").status == "accepted"
+        assert client.recommendations("a/b ü").source == "popular"
         assert client.model().version == MODEL.version
         assert client.readiness().status == "ready"
 
@@ -70,8 +92,33 @@ async def test_the_client_for_asyncio_speaks_all_of_it(address: str) -> None:
         assert item_id not in [item.item_id for item in after.recommendations]
         assert (await client.history("u0", 1)).items[0].item_id == item_id
         assert len((await client.popular_items(3)).items) == 3
+        assert (await client.popular_items(window="24_hours")).window == "24_hours"
+        assert (await client.user("u0", 1)).history[0].item_id == item_id
+        assert "u0" in await client.known_users()
+        assert len((await client.similar_items(item_id, 4)).items) == 4
+        requested = await client.recommend(RecommendationRequest(user_id="u0", exclude_items=[item_id]))
+        assert len(requested.recommendations) == 10
+        assert [each.user_id for each in await client.recommend_to_users(["u1", "u2"])] == ["u1", "u2"]
+        assert (await client.forget("u0")).user_id == "u0"
+        assert (await client.history("u0")).items == []
         assert (await client.model()).algorithm == "svd"
         assert (await client.readiness()).status == "ready"
+
+
+async def test_both_clients_offer_the_same_calls_and_one_for_every_route(service: Service) -> None:
+    plain, asynchronous = (
+        {name: function for name, function in vars(owner).items() if callable(function) and name[0] != "_"}
+        for owner in (RecommenderClient, AsyncRecommenderClient)
+    )
+    asynchronous["close"] = asynchronous.pop("aclose")
+    assert plain.keys() == asynchronous.keys()
+    for name, function in plain.items():
+        assert signature(function) == signature(asynchronous[name]), name
+    async with service.running() as client:
+        schema = (await client.get("/schema")).json()
+    operations = {operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()}
+    not_for_applications = {"live", "metrics", "userChanges"}
+    assert len(operations - not_for_applications) == len(plain.keys() - {"close", "recommend_to_users"})
 
 
 def test_an_interaction_that_is_sent_twice_counts_once(address: str) -> None:

@@ -14,8 +14,8 @@ from recommender_serving.recommendation_request import (
     MAX_SESSION_ITEMS,
     MAX_USERS,
     RecommendationRequest,
-    decode_request,
 )
+from recommender_serving.request_decoding import decode_request
 
 SCALE = RatingScale()
 
