@@ -191,6 +191,22 @@ def tune(
 
 
 @main.command()
+def check() -> None:
+    """Look at what is stored, from the events to the champion; exit code 1 if something must not be built upon.
+
+    The same facts as the asset checks in Dagster. Nothing is trained or changed; neither Dagster nor Kafka has to run.
+    """
+    from rich.console import Console
+
+    from recommender_assets.automation.check_report import look, print_facts, stops
+    from recommender_assets.automation.checks import CHECKS
+
+    facts = list(look(CHECKS, settings_or_exit()))
+    print_facts(facts, Console(width=None if sys.stdout.isatty() else 160))
+    sys.exit(1 if stops(facts) else 0)
+
+
+@main.command()
 @click.option("--to", metavar="VERSION", help="Published version to go back to.  [default: the champion's predecessor]")
 @click.option("--reason", default="", metavar="TEXT", help="Why, for the table promotion_decisions.")
 @with_clear_errors

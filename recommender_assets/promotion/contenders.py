@@ -14,6 +14,7 @@ from recommender_assets.evaluation.interval import Interval
 from recommender_assets.features.matrix import load_matrix, matrix_directory
 from recommender_assets.promotion.candidates import ALGORITHMS, candidate_directory, newest_candidate
 from recommender_assets.promotion.contest import Contest, Difference, UnfitChampion
+from recommender_assets.promotion.recorded_hold_out import UnknownHoldOutError, hold_out_share_of
 from recommender_assets.promotion.serving_figures import MEANINGS, serving_figures
 from recommender_assets.promotion.standing import Standing
 from recommender_assets.promotion.training_record import TrainingRecord, save_training_record
@@ -45,10 +46,6 @@ def train_candidate(algorithm: Literal["svd", "nmf"], settings: Settings, progre
     record = TrainingRecord(version=manifest.version, seconds=seconds, curves=trained.curves)
     save_training_record(settings.root, algorithm, record)
     return Candidate(directory, manifest, trained.curves)
-
-
-class UnknownHoldOutError(ValueError):
-    """A model does not record its hold-out, so it may have trained on that of a contest."""
 
 
 def hold_contest(settings: Settings) -> Contest:
@@ -91,20 +88,6 @@ def hold_contest(settings: Settings) -> Contest:
         protocols=evaluations[versions[0]].meanings | MEANINGS,
         differences=tuple(_differences(evaluations, confidence)),
     )
-
-
-def hold_out_share_of(model: FactorModel) -> float:
-    """Share of all pairs that a model's item factors never trained on, as its manifest records it.
-
-    Raises:
-        UnknownHoldOutError: the manifest does not say.
-    """
-    share = model.manifest.hyper_parameters.get("hold_out_share")
-    if not isinstance(share, float) or not 0 < share < 1:
-        raise UnknownHoldOutError(
-            f"model {model.version}: hyper_parameters.hold_out_share must lie between 0 and 1, got {share!r}"
-        )
-    return share
 
 
 def _standing(model: FactorModel, evaluation: Evaluation, confidence: float) -> Standing:

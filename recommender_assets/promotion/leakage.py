@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recommender_assets.promotion.candidates import candidate_directory
-from recommender_assets.promotion.contenders import UnknownHoldOutError, hold_out_share_of
 from recommender_assets.promotion.contest import Contest
+from recommender_assets.promotion.recorded_hold_out import UnknownHoldOutError, hold_out_share_of
 from recommender_serving.engine.champion_pointer import version_directory
 from recommender_serving.engine.factor_model import DamagedModelError, FactorModel, read_model
 

@@ -10,10 +10,11 @@ import pytest
 from recommender_assets.evaluation.evaluation import evaluate
 from recommender_assets.features.matrix import load_matrix, matrix_directory, save_matrix
 from recommender_assets.promotion.candidates import ALGORITHMS, candidate_directory
-from recommender_assets.promotion.contenders import Candidate, UnknownHoldOutError, hold_contest, train_candidate
+from recommender_assets.promotion.contenders import Candidate, hold_contest, train_candidate
 from recommender_assets.promotion.leakage import leaks
 from recommender_assets.promotion.policy import Decision, Verdict, decide
 from recommender_assets.promotion.publication import publish
+from recommender_assets.promotion.recorded_hold_out import UnknownHoldOutError
 from recommender_assets.settings import ModelsSettings, NmfSettings, Settings, SvdSettings, load_settings
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.progress import silent

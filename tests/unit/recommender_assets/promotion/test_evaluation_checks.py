@@ -1,13 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-import dagster as dg
 import msgspec
 import pytest
 
-from recommender_assets.defs.evaluation.checks import evaluation_beats_floors, no_contender_trained_on_the_hold_out
 from recommender_assets.promotion.candidates import candidate_directory
 from recommender_assets.promotion.contest import save_contest
+from recommender_assets.promotion.evaluation_checks import (
+    evaluation_beats_floors,
+    no_contender_trained_on_the_hold_out,
+)
 from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import version_directory
@@ -27,24 +29,23 @@ def hold(settings: Settings, *candidates: Standing, champion: Standing | None = 
 
 def test_one_candidate_above_its_floors_is_enough(settings: Settings) -> None:
     hold(settings, standing("svd-1", 1.1), standing("nmf-1", 0.9))
-    result = evaluation_beats_floors(settings=settings)
+    result = evaluation_beats_floors(settings)
     assert result.passed
-    assert result.metadata["nmf-1"].value == "beats its floors"
-    assert result.metadata["svd-1"].value == "rmse 1.1000 does not beat its floor item_mean 0.9800"
+    assert result.numbers["nmf-1"] == "beats its floors"
+    assert result.numbers["svd-1"] == "rmse 1.1000 does not beat its floor item_mean 0.9800"
 
 
 def test_none_above_its_floors_stops_the_run(settings: Settings) -> None:
     hold(settings, standing("svd-1", 1.1), standing("nmf-1", 0.9, ndcg=0.1))
-    result = evaluation_beats_floors(settings=settings)
+    result = evaluation_beats_floors(settings)
     assert not result.passed
-    assert "svd-1: rmse" in str(result.description)
-    assert "nmf-1: catalogue_ndcg_at_10" in str(result.description)
-    assert result.severity == dg.AssetCheckSeverity.ERROR
+    assert "svd-1: rmse" in result.reason
+    assert "nmf-1: catalogue_ndcg_at_10" in result.reason
 
 
 def test_a_better_champion_is_no_reason_to_stop(settings: Settings) -> None:
     hold(settings, standing("svd-2", 0.9), champion=standing("svd-1", 0.5))
-    assert evaluation_beats_floors(settings=settings).passed
+    assert evaluation_beats_floors(settings).passed
 
 
 def on_disk(directory: Path, version: str, share: float | None) -> None:
@@ -71,12 +72,19 @@ def test_training_on_the_hold_out_is_found(
     on_disk(candidate_directory(settings.root, "svd-2"), "svd-2", of_candidate)
     on_disk(version_directory(settings.root, "svd-1"), "svd-1", of_champion)
     hold(settings, standing("svd-2", 0.9), champion=standing("svd-1", 0.9))
-    result = no_contender_trained_on_the_hold_out(settings=settings)
-    assert (result.passed, result.description) == (problem is None, problem)
+    result = no_contender_trained_on_the_hold_out(settings)
+    assert (result.passed, result.reason) == (problem is None, problem or "")
 
 
 def test_a_contender_that_is_gone_cannot_show_what_it_trained_on(settings: Settings) -> None:
     hold(settings, standing("svd-2", 0.9))
-    result = no_contender_trained_on_the_hold_out(settings=settings)
+    result = no_contender_trained_on_the_hold_out(settings)
     assert not result.passed
-    assert "svd-2" in str(result.description)
+    assert "svd-2" in result.reason
+
+
+def test_without_an_evaluation_nothing_holds(settings: Settings) -> None:
+    for check in (evaluation_beats_floors, no_contender_trained_on_the_hold_out):
+        fact = check(settings)
+        assert not fact.passed
+        assert "contest.json" in fact.reason
