@@ -91,10 +91,10 @@ def doctor() -> None:
 @main.command("init-tables")
 @with_clear_errors
 def init_tables() -> None:
-    """Create the Delta tables and the Kafka topic, and write down the history's months; what exists stays."""
+    """Create the Delta tables and the Kafka topics, and write down the history's months; what exists stays."""
     from recommender_assets.ingestion.constraints import declare_constraints
     from recommender_assets.ingestion.tables import create_tables
-    from recommender_assets.local.topic import create_topic
+    from recommender_assets.local.topic import create_log_topic, create_topic
 
     settings = settings_or_exit()
     create_tables(settings.root)
@@ -102,8 +102,10 @@ def init_tables() -> None:
     click.echo(f"tables are in {settings.root}/tables")
     months = write_history_range(settings, lambda: _months_of_source(settings))
     click.echo(f"history: months {months.first_month} to {months.last_month}; reload Dagster's definitions to see them")
-    state = "created" if create_topic(settings) else "was there already"
-    click.echo(f"topic {settings.streaming.topic} on {settings.streaming.kafka_bootstrap_servers}: {state}")
+    topics = {settings.streaming.topic: create_topic, settings.recommendation_log.topic: create_log_topic}
+    for topic, create in topics.items():
+        state = "created" if create(settings) else "was there already"
+        click.echo(f"topic {topic} on {settings.streaming.kafka_bootstrap_servers}: {state}")
 
 
 @main.command()

@@ -65,7 +65,7 @@ def spark(jars: Path, project_settings: Settings, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def settings(project_settings: Settings, kafka_bootstrap: str, tmp_path: Path) -> Settings:
-    """The shipped settings with a storage root and a topic name of the test's own; the topic does not exist yet."""
+    """The shipped settings with a storage root and topic names of the test's own; the topics do not exist yet."""
     return msgspec.structs.replace(
         project_settings,
         storage=msgspec.structs.replace(project_settings.storage, root=str(tmp_path / "data")),
@@ -74,6 +74,9 @@ def settings(project_settings: Settings, kafka_bootstrap: str, tmp_path: Path) -
             kafka_bootstrap_servers=kafka_bootstrap,
             topic=f"user_interactions_{uuid.uuid4().hex[:8]}",
             partitions=1,
+        ),
+        recommendation_log=msgspec.structs.replace(
+            project_settings.recommendation_log, topic=f"recommendation_log_{uuid.uuid4().hex[:8]}"
         ),
     )
 

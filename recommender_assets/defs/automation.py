@@ -44,7 +44,7 @@ def kafka_offset_sensor(
     Reads watermarks only. A request that brought no progress is repeated after 30 s, 60 s and so on up to half an hour.
     While another process (`recommender stream`) writes the tables, a run reports what that one ingested.
     """
-    if run := _unfinished(context.instance, INGESTS):
+    if run := unfinished_run(context.instance, INGESTS):
         return dg.SkipReason(f"run {run} is ingesting")
     create_tables(settings.root)
     topic = settings.streaming.topic
@@ -89,7 +89,7 @@ def retraining_sensor(
     after the import. A failed run is repeated after 30 s, 60 s and so on; after `training.retrain_attempts` of them it
     waits for a person.
     """
-    if run := _unfinished(context.instance, TRAINS):
+    if run := unfinished_run(context.instance, TRAINS):
         return dg.SkipReason(f"run {run} is training")
     create_tables(settings.root)
     latest = _latest_decision(settings)
@@ -121,7 +121,8 @@ judgement_sensor = dg.AutomationConditionSensorDefinition(
 )
 
 
-def _unfinished(instance: dg.DagsterInstance, tags: dict[str, str]) -> str | None:
+def unfinished_run(instance: dg.DagsterInstance, tags: dict[str, str]) -> str | None:
+    """Id of a run with these tags that has not ended."""
     runs = instance.get_runs(dg.RunsFilter(tags=tags, statuses=UNFINISHED), limit=1)
     return runs[0].run_id if runs else None
 

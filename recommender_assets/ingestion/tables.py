@@ -26,6 +26,8 @@ TableName = Literal[
     "item_profiles",
     "experiment_verdicts",
     "promotion_decisions",
+    "recommendation_log",
+    "rejected_lists",
 ]
 ProfileTableName = Literal["user_profiles", "item_profiles"]
 
@@ -180,6 +182,36 @@ SCHEMAS: dict[TableName, pa.Schema] = {
             ("interactions", pa.int64()),
             ("position", _POSITION),
             ("contenders", pa.list_(_CONTENDER)),
+        ]
+    ),
+    "recommendation_log": pa.schema(
+        [
+            ("ranking_id", pa.string()),
+            ("user_id", pa.string()),
+            ("served_at", _TIMESTAMP),
+            ("items", pa.list_(pa.string())),
+            ("algorithm", pa.string()),
+            ("version", pa.string()),
+            ("source", pa.string()),
+            ("logged_share", pa.float64()),
+            ("experiment", pa.string()),
+            ("variant", pa.string()),
+            ("forced", pa.bool_()),
+            ("teams", pa.list_(pa.string())),
+            ("treatment_algorithm", pa.string()),
+            ("treatment_version", pa.string()),
+            *_RECORD,
+            ("ingested_at", _TIMESTAMP),
+        ]
+    ),
+    "rejected_lists": pa.schema(
+        [
+            ("key", pa.binary()),
+            ("value", pa.binary()),
+            ("detail", pa.string()),
+            *_RECORD,
+            ("kafka_timestamp", _TIMESTAMP),
+            ("ingested_at", _TIMESTAMP),
         ]
     ),
 }

@@ -23,7 +23,7 @@ from recommender_assets.local.doctor import port_is_taken
 from recommender_assets.local.processes import Processes, exit_on_termination
 from recommender_assets.local.replay import ratings_to_replay, replay_ratings
 from recommender_assets.local.service_client import ServiceClient
-from recommender_assets.local.topic import create_topic, record_count
+from recommender_assets.local.topic import create_log_topic, create_topic, record_count
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer
 from recommender_serving.engine.config import ApiSettings, read_config, section
@@ -138,6 +138,7 @@ class Demo:
         _say(f"Kafka at {broker.bootstrap_servers}{instead}, tables below {self._settings.root}")
         create_tables(self._settings.root)
         create_topic(self._settings)
+        create_log_topic(self._settings)
         self._wait_until(self._dagster.is_loaded, "the Dagster UI")
 
     def _start_dagster_ui(self) -> None:

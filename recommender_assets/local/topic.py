@@ -1,4 +1,4 @@
-"""The topic of events: created with what the system relies on, and counted."""
+"""The topics of events and of served lists: created with what the system relies on, and counted."""
 
 import time
 from collections.abc import Iterable
@@ -19,16 +19,24 @@ def create_topic(settings: Settings) -> bool:
 
     Records get the broker's time (`LogAppendTime`): an event's time stamp is judged against it.
     """
-    streaming = settings.streaming
-    client = admin_client(streaming)
-    new = NewTopic(streaming.topic, streaming.partitions, config={"message.timestamp.type": "LogAppendTime"})
+    return _create(settings, settings.streaming.topic, settings.streaming.partitions)
+
+
+def create_log_topic(settings: Settings) -> bool:
+    """Create the topic of served lists unless it exists; returns whether it was created."""
+    return _create(settings, settings.recommendation_log.topic, settings.recommendation_log.partitions)
+
+
+def _create(settings: Settings, topic: str, partitions: int) -> bool:
+    client = admin_client(settings.streaming)
+    new = NewTopic(topic, partitions, config={"message.timestamp.type": "LogAppendTime"})
     try:
-        client.create_topics([new], request_timeout=_TIMEOUT_S)[streaming.topic].result()
+        client.create_topics([new], request_timeout=_TIMEOUT_S)[topic].result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
         raise
-    _wait_until_known(settings)
+    _wait_until_known(settings, topic)
     return True
 
 
@@ -43,12 +51,12 @@ def delete_topics(streaming: StreamingSettings, topics: Iterable[str]) -> None:
                 raise
 
 
-def _wait_until_known(settings: Settings) -> None:
+def _wait_until_known(settings: Settings, topic: str) -> None:
     """Wait until the broker tells of a topic that it has just created: its metadata follow a little later."""
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         try:
-            topic_id(settings.streaming, settings.streaming.topic)
+            topic_id(settings.streaming, topic)
         except TopicMissingError:
             if time.monotonic() > deadline:
                 raise

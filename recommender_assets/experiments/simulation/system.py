@@ -14,7 +14,7 @@ from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.local.broker import LocalBroker, broker_answers, free_port
 from recommender_assets.local.processes import Processes
 from recommender_assets.local.service_client import ServiceClient, ServiceError
-from recommender_assets.local.topic import create_topic, delete_topics
+from recommender_assets.local.topic import create_log_topic, create_topic, delete_topics
 from recommender_assets.settings import Settings
 
 _TIMEOUT_SECONDS = 60.0
@@ -59,6 +59,7 @@ def running_system(settings: Settings, root: Path, name: str) -> Iterator[Runnin
         create_tables(root)
         stack.callback(delete_topics, own.streaming, (own.streaming.topic, own.recommendation_log.topic))
         create_topic(own)
+        create_log_topic(own)
         processes = stack.enter_context(Processes(root / "logs"))
         port = free_port(0)
         processes.start("service", [sys.executable, "-m", "recommender_serving"], _environment(own, port))

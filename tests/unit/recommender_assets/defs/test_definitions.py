@@ -29,8 +29,10 @@ ASSETS = {
     "backtest_report": ("evaluation", {"user_item_matrix"}),
     "champion": ("champion", {"evaluation_report"}),
     "recommendation_service": ("serving", {"champion"}),
+    "served_lists_topic": ("experiments", set()),
+    "recommendation_log": ("experiments", {"served_lists_topic"}),
 }
-EXTERNAL = {"user_interactions_topic", "recommendation_service"}
+EXTERNAL = {"user_interactions_topic", "served_lists_topic", "recommendation_service"}
 BLOCKING = {
     ("interactions", "no_duplicate_events"),
     ("interactions", "offsets_are_contiguous"),
@@ -40,6 +42,7 @@ BLOCKING = {
     ("nmf_model", "factors_are_finite"),
     ("evaluation_report", "no_contender_trained_on_the_hold_out"),
     ("champion", "champion_is_loadable"),
+    ("recommendation_log", "log_offsets_are_contiguous"),
 }
 INGESTION = {"interactions", "user_profiles", "item_profiles"}
 TRAINING = {"user_item_matrix", "reduced_features", "svd_model", "nmf_model", "evaluation_report", "champion"}
@@ -48,10 +51,11 @@ SENSORS = {
     "retraining_sensor",
     "followers_sensor",
     "judgement_sensor",
+    "recommendation_log_sensor",
     "live_guardrail_sensor",
     "failure_webhook_sensor",
 }
-TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles"}
+TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles", "recommendation_log"}
 
 
 @pytest.fixture(scope="module")
