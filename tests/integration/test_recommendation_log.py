@@ -149,7 +149,7 @@ def test_a_long_backlog_is_stored_in_portions(log: Settings, monkeypatch: pytest
 
 
 def test_expired_records_are_stated_and_a_topic_created_anew_is_read_from_its_beginning(log: Settings) -> None:
-    servers, topic = log.streaming.kafka_bootstrap_servers, log.recommendation_log.topic
+    topic = log.recommendation_log.topic
     send(log, served(0))
     ingest_served_lists(log)
     send(log, *(served(number) for number in range(1, 6)))
