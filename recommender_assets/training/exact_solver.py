@@ -16,7 +16,7 @@ Float64s = NDArray[np.float64]
 
 _BLOCK = 8  # observations that are added at once, to save memory traffic
 _GROUP = 4  # rows that are eliminated together
-_FULL_EXCHANGES = 3  # as in `engine/nnls.py`
+_FULL_EXCHANGES, _STEPS_PER_VARIABLE = 3, 50  # as in `engine/nnls.py`
 _TOLERANCE = 64 * float(np.finfo(np.float64).eps)
 
 
@@ -41,6 +41,9 @@ def solve_rows(
 
     Returns:
         (n_rows, k) float64.
+
+    Raises:
+        ArithmeticError: a row has no finite solution, or rounding makes the exchanges of `non_negative` cycle.
     """
     k = factors.shape[1]
     solutions = np.empty((rows.n_rows, k))
@@ -57,6 +60,11 @@ def solve_rows(
         solutions,
     )
     map_blocks(rows.indptr, lambda start, end: _solve_rows(start, end, *arguments))
+    if not np.isfinite(solutions).all():
+        row = int(np.flatnonzero(~np.isfinite(solutions).all(axis=1))[0])
+        raise ArithmeticError(
+            f"no solution for row {row} of {rows.n_rows}: are all factors, targets and weights finite?"
+        )
     return solutions
 
 
@@ -181,10 +189,12 @@ def _make_non_negative(
     """Block principal pivoting from the unconstrained solution x, rule by rule as in `engine/nnls.py`."""
     fewest, exchanges_left = x.size + 1, _FULL_EXCHANGES
     is_free[:] = True
-    while True:
+    for _ in range(_STEPS_PER_VARIABLE * (x.size + 1)):
         count, last = _mark_infeasible(system, is_free, is_infeasible, x)
         if count == 0:
-            break
+            for f in range(x.size):
+                x[f] = max(x[f], 0.0)
+            return
         if count < fewest:
             fewest, exchanges_left = count, _FULL_EXCHANGES
         elif exchanges_left > 0:
@@ -195,8 +205,7 @@ def _make_non_negative(
         for f in range(x.size):
             is_free[f] ^= is_infeasible[f]
         _solve_free(system, is_free, work, x)
-    for f in range(x.size):
-        x[f] = max(x[f], 0.0)
+    x[:] = np.nan
 
 
 @kernel

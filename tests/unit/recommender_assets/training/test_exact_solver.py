@@ -142,3 +142,26 @@ def test_weights_count_like_repetitions_and_zero_weight_like_nothing():
         solve([0, 1], [3, 1], [3, 1]), solve([0, 0, 0, 1], [3, 3, 3, 1], [1, 1, 1, 1]), rtol=1e-12
     )
     np.testing.assert_array_equal(solve([0, 1], [3, 1], [1, 0]), solve([0], [3], [1]))
+
+
+@pytest.mark.parametrize("non_negative", [False, True])
+@pytest.mark.parametrize("damaged", ["factors", "target", "weight"])
+def test_a_row_without_a_finite_solution_is_named(non_negative, damaged):
+    factors = np.eye(3, dtype=np.float32)
+    rows = Rows(
+        np.array([0, 1, 3]), np.array([0, 1, 2], dtype=np.int32), np.ones(3, np.float32), np.ones(3, np.float32)
+    )
+    {"factors": factors[1], "target": rows.target[1:], "weight": rows.weight[1:]}[damaged][:1] = np.nan
+
+    with pytest.raises(ArithmeticError, match="row 1 of 2"):
+        solve_rows(rows, factors, np.ones(3), np.zeros(3), non_negative=non_negative)
+
+
+def test_exchanges_that_never_end_are_given_up():
+    indefinite = np.array([[1.0, 3.0, -2.0], [3.0, 1.0, 4.0], [-2.0, 4.0, 1.0]])
+    rows = Rows(np.array([0, 0]), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32))
+
+    with pytest.raises(ArithmeticError, match="row 0 of 1"):
+        solve_rows(
+            rows, np.eye(3, dtype=np.float32), np.full(3, 1e-9), np.full(3, 1e9), gram=indefinite, non_negative=True
+        )
