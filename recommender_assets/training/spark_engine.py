@@ -68,7 +68,7 @@ class SparkEngine:
         else:
             rating, rmse = self._nmf_rating(ratings, n_items, hyper_parameters, seed)
         progress("rating head", 1, 2, {"rmse": rmse})
-        ranking, loss = self._ranking(strength_rows(observations), n_items, hyper_parameters, seed)
+        ranking, loss = self.fit_ranking(strength_rows(observations), n_items, hyper_parameters, seed)
         progress("ranking head", 2, 2, {"loss": loss})
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         return Heads(rating=rating, ranking=ranking, curves={"rating_rmse": [rmse], "ranking_loss": [loss]})
@@ -109,9 +109,10 @@ class SparkEngine:
         rmse = _rmse(rows, rows.target, user_factors, item_factors)
         return nmf_rating_head(rows, user_factors, item_factors, settings), rmse
 
-    def _ranking(
+    def fit_ranking(
         self, rows: Rows, n_items: int, settings: SvdSettings | NmfSettings, seed: int
     ) -> tuple[RankingHead, float]:
+        """The ranking head, its users MLlib's own, and its loss per observed pair; arguments as in `ranking.py`."""
         weight = settings.unobserved_weight
         als = ALS(
             rank=settings.factors,
