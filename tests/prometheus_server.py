@@ -70,9 +70,9 @@ def prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[PrometheusS
             process.wait(20)
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Fail the test unless a condition holds within some seconds."""
+def wait_until(condition: Callable[[], object], seconds: float, what: str | Callable[[], object]) -> None:
+    """Fail the test unless a condition holds within some seconds; `what` says what was waited for, or asks for it."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what() if callable(what) else what}"
         time.sleep(0.1)
