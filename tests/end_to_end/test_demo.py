@@ -131,7 +131,7 @@ def test_the_demo_takes_real_ratings_to_live_recommendations(
     assert set(report["rmse"]) == {"svd", "nmf"}
     assert 0 < report["event_to_list_ms"] <= 1000
     assert 0 < report["new_user_ms"] <= 1000
-    for asset in ("interaction_history", "items", "interactions", "user_item_matrix", "champion", "user_profiles"):
+    for asset in ("interaction_history", "items", "interactions", "user_item_matrix", "champion", "profiles"):
         assert f"      {asset} " in output
     assert processes_in(folder) == []
 
