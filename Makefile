@@ -7,7 +7,7 @@ ONCE ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo monitor test fault-test check check-images format setup prerequisites jars kernels lock clean distclean
+.PHONY: help demo monitor test fault-test check check-images docs format setup prerequisites jars kernels lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,14 @@ check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
-	@$(BIN)/python -m docs.metrics_table --check
+	@$(BIN)/python -m docs.generate --check
 	@$(BIN)/python -m recommender_assets.monitoring.dashboards --check
 
 check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
 	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py
+
+docs: $(STAMPS)/packages ## Write the generated pages of docs/ anew
+	@$(BIN)/python -m docs.generate
 
 format: $(STAMPS)/packages ## Format the code and sort the imports
 	@$(BIN)/ruff check --fix-only .

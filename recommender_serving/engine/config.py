@@ -112,7 +112,15 @@ class EventWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `streaming`: the Kafka topic of events and how it is read in micro-batches."""
+    """Section `streaming`: the Kafka topic of events and how it is read in micro-batches.
+
+    Attributes:
+        kafka_bootstrap_servers: `host:port[,...]` of brokers.
+        topic: Topic of events.
+        partitions: When `recommender init-tables` creates the topic.
+        batch_interval: Pause between two micro-batches of `recommender stream`, e.g. `10 seconds`.
+        max_records_per_batch: Records that one micro-batch reads at most.
+    """
 
     kafka_bootstrap_servers: str = "localhost:9092"
     security: KafkaSecurity = KafkaSecurity()
