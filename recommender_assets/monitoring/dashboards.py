@@ -213,6 +213,12 @@ MODELS = Dashboard(
                 kind="stat",
                 help="1 yes, 0 no.",
             ),
+            Panel(
+                "Decisions by kind",
+                {"{{kind}}": "recommender_promotion_decisions_total"},
+                kind="stat",
+                help="A refusal keeps the champion; a live_rollback is a guardrail's.",
+            ),
             Panel("Deployed", {"": "recommender_model_deployed_info"}, kind="table"),
             Panel("Served, by replica", {"": "recommender_champion_info"}, kind="table"),
         ],
@@ -237,6 +243,7 @@ MODELS = Dashboard(
     },
 )
 
+_LOOK = "somebody or the hourly schedule has looked at a running experiment"
 EXPERIMENTS = Dashboard(
     "recommender-experiments",
     "Recommender: experiments",
@@ -255,6 +262,34 @@ EXPERIMENTS = Dashboard(
                 kind="stat",
                 needs="an experiment starts",
             ),
+            Panel(
+                "Since the latest look",
+                {"{{experiment}}": "time() - recommender_experiment_last_look_timestamp_seconds"},
+                "s",
+                "stat",
+                needs=_LOOK,
+            ),
+            Panel(
+                "Users in the planned proportion",
+                {"{{experiment}}": "recommender_experiment_sample_ratio_p_value"},
+                kind="stat",
+                help="P-value; below 0.0005 something is wrong with the assignment or the log.",
+                needs=_LOOK,
+            ),
+        ],
+        "The latest look": [
+            Panel("Users by arm", {"{{experiment}} {{arm}}": "recommender_experiment_users"}, needs=_LOOK),
+            Panel(
+                "Treatment minus control",
+                {
+                    "{{experiment}} {{treatment}}": "recommender_experiment_difference",
+                    "{{experiment}} {{treatment}} low": "recommender_experiment_difference_low",
+                    "{{experiment}} {{treatment}} high": "recommender_experiment_difference_high",
+                },
+                help="With both ends of its interval; decide by the decision, not by when the interval leaves 0.",
+                needs=_LOOK,
+            ),
+            Panel("Decision", {"": "recommender_experiment_decision_info"}, kind="table", needs=_LOOK),
         ],
         "Served lists": [
             Panel(

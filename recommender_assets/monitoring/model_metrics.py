@@ -1,15 +1,17 @@
-"""Metrics of models and promotion: the champion's pointer and manifest, the latest evaluation, the latest decision."""
+"""Metrics of models and promotion: the champion's pointer and manifest, the latest evaluation, the decisions."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
 from recommender_assets.automation.ingestion_trigger import IngestionCursor, follow_ledger
 from recommender_assets.monitoring.metric import MetricDefinition, Samples
 from recommender_assets.promotion.contest import Contest, load_contest
-from recommender_assets.promotion.decisions import latest_decision
+from recommender_assets.promotion.decisions import Kind, latest_decision, read_decisions
 from recommender_assets.promotion.standing import best_floor
 from recommender_assets.settings import Settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer, version_directory
@@ -54,8 +56,14 @@ RMSE_FLOOR = MetricDefinition(
 NDCG_FLOOR = MetricDefinition(
     "recommender_model_ndcg_at_10_floor_ratio", "gauge", "NDCG@10 of the best list that is the same for everybody."
 )
+DECISIONS = MetricDefinition(
+    "recommender_promotion_decisions_total",
+    "counter",
+    "Decisions by kind: promotion, refusal, rollback (a person's) or live_rollback (a guardrail's).",
+    ("kind",),
+)
 LAST_DECISION = MetricDefinition(
-    "recommender_promotion_last_decision_timestamp_seconds", "gauge", "Unix time of the latest promotion decision."
+    "recommender_promotion_last_decision_timestamp_seconds", "gauge", "Unix time of the latest decision on candidates."
 )
 LAST_DECISION_PROMOTED = MetricDefinition(
     "recommender_promotion_last_decision_promoted", "gauge", "1 if the latest decision promoted a candidate, else 0."
@@ -70,6 +78,7 @@ MODEL_METRICS = (
     COVERAGE,
     RMSE_FLOOR,
     NDCG_FLOOR,
+    DECISIONS,
     LAST_DECISION,
     LAST_DECISION_PROMOTED,
 )
@@ -86,7 +95,7 @@ class ModelMetrics:
         self._ledger = IngestionCursor()
 
     def read(self) -> Mapping[MetricDefinition, Samples]:
-        """The metrics now; nothing before the first evaluation.
+        """The metrics now; before the first evaluation only counts of decisions.
 
         Raises:
             DamagedPointerError: the champion's pointer cannot be read.
@@ -94,7 +103,7 @@ class ModelMetrics:
         """
         root = self._settings.root
         pointer = read_pointer(root)
-        return {**self._champion(pointer), **_evaluation(root, pointer), **_decision(root)}
+        return {**self._champion(pointer), **_evaluation(root, pointer), **_decisions(root)}
 
     def _champion(self, pointer: ChampionPointer | None) -> dict[MetricDefinition, Samples]:
         if pointer is None:
@@ -144,13 +153,15 @@ def _role(version: str, contest: Contest, pointer: ChampionPointer | None) -> st
     return "predecessor" if contest.champion and version == contest.champion.version else "candidate"
 
 
-def _decision(root: Path) -> dict[MetricDefinition, Samples]:
-    record = latest_decision(root)
-    if record is None:
-        return {}
-    return {
-        LAST_DECISION: {(): record.decided_at.timestamp()},
-        LAST_DECISION_PROMOTED: {(): float(record.kind == "promotion")},
+def _decisions(root: Path) -> dict[MetricDefinition, Samples]:
+    kinds = Counter(row.kind for row in read_decisions(root))
+    counted: dict[MetricDefinition, Samples] = {DECISIONS: {(kind,): kinds[kind] for kind in get_args(Kind)}}
+    latest = latest_decision(root)
+    if latest is None:
+        return counted
+    return counted | {
+        LAST_DECISION: {(): latest.decided_at.timestamp()},
+        LAST_DECISION_PROMOTED: {(): float(latest.kind == "promotion")},
     }
 
 
