@@ -2,10 +2,13 @@
 
 import dagster as dg
 
-from recommender_assets.settings import Settings
+from recommender_assets.settings import Settings, load_settings
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.run_failure_sensor(
+    minimum_interval_seconds=load_settings().dagster.sensor_interval_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def failure_webhook_sensor(
     context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason | None:

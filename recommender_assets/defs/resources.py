@@ -23,8 +23,10 @@ def spark(context: dg.InitResourceContext) -> LazyPySparkResource:
 def mlflow(context: dg.InitResourceContext) -> Iterator[Any]:
     """The MLflow run that belongs to the Dagster run; its experiment keeps artefacts beside the tracking store."""
     from recommender_assets.promotion.registry import Registry
+    from recommender_assets.promotion.tracking_server import require_tracking_server
 
     settings = context.resources.settings
+    require_tracking_server(settings)
     Registry(settings)  # creates the experiment with its artefact folder before dagster-mlflow would
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=dg.BetaWarning)

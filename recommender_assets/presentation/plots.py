@@ -196,6 +196,11 @@ def _utc(times: Sequence[dt.datetime]) -> npt.NDArray[np.datetime64]:
     return np.array([time.astimezone(dt.UTC).replace(tzinfo=None) for time in times], dtype="datetime64[us]")
 
 
+def png_of(image: str) -> bytes:
+    """The PNG inside a Markdown image of this module."""
+    return base64.b64decode(image.rpartition("base64,")[2].removesuffix(")"))
+
+
 def _axes(x_label: str, y_label: str) -> Axes:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)

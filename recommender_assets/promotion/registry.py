@@ -1,12 +1,10 @@
-"""The MLflow side of a candidate's life: a nested run with curves and artefacts, a registered version, its aliases."""
+"""The MLflow side of a candidate's life after its training: its figures, its registered version, its aliases."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run
+from mlflow.entities import Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -19,7 +17,11 @@ PRODUCTION = "production"
 STAGING = "staging"
 MODEL_ARTIFACT = "model"
 VERSION_TAG = "recommender.model_version"
-_BATCH = 1_000
+_DESCRIBED = ("rmse", "catalogue_ndcg_at_10", "train_rmse")
+DESCRIPTION = """Recommendations by {algorithm}: a rating head predicts stars, a ranking head orders the catalogue.
+
+`production` is the champion, `staging` the newest candidate that is not. In Python, with this project installed:
+`mlflow.pyfunc.load_model("models:/{name}@production").predict(pandas.DataFrame({{"user_id": ["42"]}}))`."""
 
 
 class Registry:
@@ -44,30 +46,6 @@ class Registry:
             if experiment
             else self.client.create_experiment(settings.mlflow.experiment, artifact_location=artifacts)
         )
-
-    def log_candidate(
-        self,
-        directory: Path,
-        version: str,
-        parameters: Mapping[str, Any],
-        curves: Mapping[str, Sequence[float]],
-        parent_run_id: str | None,
-    ) -> str:
-        """Log a trained model as a run of its own below `parent_run_id`: parameters, training curves, model directory.
-
-        Returns:
-            the MLflow run id.
-        """
-        tags = {VERSION_TAG: version} | ({"mlflow.parentRunId": parent_run_id} if parent_run_id else {})
-        run_id: str = self.client.create_run(self.experiment_id, tags=tags, run_name=version).info.run_id
-        now = time.time_ns() // 1_000_000
-        metrics = [Metric(name, value, now, step) for name, curve in curves.items() for step, value in enumerate(curve)]
-        for batch in _batches(metrics):
-            self.client.log_batch(run_id, metrics=batch)
-        self.client.log_batch(run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
-        self.client.log_artifacts(run_id, str(directory), MODEL_ARTIFACT)
-        self.client.set_terminated(run_id)
-        return run_id
 
     def log_standing(self, standing: Standing) -> None:
         """Log a candidate's figures on the hold-out into its run, with their floors and the ends of their intervals."""
@@ -155,12 +133,14 @@ class Registry:
 
     def _registered(self, name: str, version: str) -> str:
         if not self._exists(name):
-            self.client.create_registered_model(name)
+            description = DESCRIPTION.format(algorithm=version.partition("-")[0].upper(), name=name)
+            self.client.create_registered_model(name, description=description)
         found = self._find(name, version)
         if found is None:
             run = self._run(version)
             source = f"{run.info.artifact_uri}/{MODEL_ARTIFACT}"
-            found = self.client.create_model_version(name, source, run.info.run_id, tags={VERSION_TAG: version})
+            tags, description = {VERSION_TAG: version}, _description(version, run)
+            found = self.client.create_model_version(name, source, run.info.run_id, tags, description=description)
         return str(found.version)
 
     def _find(self, name: str, version: str) -> ModelVersion | None:
@@ -183,6 +163,7 @@ def _reason(decision: Decision, verdict: Verdict) -> str:
     return decision.reason if decision.champion == verdict.version else f"{decision.champion} is better"
 
 
-def _batches(metrics: Sequence[Metric]) -> Iterator[Sequence[Metric]]:
-    for start in range(0, len(metrics), _BATCH):
-        yield metrics[start : start + _BATCH]
+def _description(version: str, run: Run) -> str:
+    figures = ", ".join(f"{name} {run.data.metrics[name]:.4f}" for name in _DESCRIBED if name in run.data.metrics)
+    rows = run.data.tags.get("recommender.next_offsets", "")
+    return f"{version}: {figures or 'not evaluated'}" + (f"; up to offsets {rows}" if rows else "")

@@ -19,6 +19,12 @@ def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
     return {match["name"]: " ".join(match["meaning"].split()) for match in found}
 
 
+def recorded_parameters(settings: Settings, algorithm: Literal["svd", "nmf"]) -> dict[str, Any]:
+    """What a model records of how it was trained."""
+    hyper_parameters = msgspec.to_builtins(getattr(settings.models, algorithm))
+    return {**hyper_parameters, "hold_out_share": settings.training.hold_out_share}
+
+
 def with_hyper_parameters(settings: Settings, algorithm: Literal["svd", "nmf"], changes: Mapping[str, Any]) -> Settings:
     """The settings with some hyper-parameters of an algorithm changed, under the same rules as `config.yaml`.
 

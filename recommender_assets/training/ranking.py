@@ -53,7 +53,7 @@ def fit_ranking(
         # `gram` is still that of the users, and `observed` the loss on the observed pairs after both half-steps.
         loss = observed + np.vdot(gram, gram_of(item_factors)) + _penalty(user_factors, item_factors, settings)
         curve.append(float(loss) / len(rows.column))
-        progress(STAGE, iteration, settings.ranking_iterations, {"loss": curve[-1]})
+        progress(STAGE, iteration, settings.ranking_iterations, {"ranking_loss": curve[-1]})
     return ranking_head(user_factors, item_factors, settings), curve
 
 

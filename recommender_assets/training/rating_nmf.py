@@ -53,7 +53,7 @@ def fit_rating_nmf(
             by_item, user_factors, item_factors, penalty, pull * mean_item, non_negative=True, sweeps=_SWEEPS
         )
         curve.append(float(np.sqrt(squares / len(rows.column))))
-        progress(STAGE, iteration, settings.iterations, {"rmse": curve[-1]})
+        progress(STAGE, iteration, settings.iterations, {"rating_rmse": curve[-1]})
     return nmf_rating_head(rows, user_factors, item_factors, settings), {"rating_rmse": curve}
 
 

@@ -38,7 +38,8 @@ def fit_rating_svd(
         n_items: number of items; one without a rating keeps a bias of 0 and factors near 0.
         settings: `models.svd`.
         seed: fixes the start and the order in which the users are visited.
-        progress: called after every epoch with the epoch's `rmse`, and `validation_rmse` while epochs are counted.
+        progress: called after every epoch with the epoch's `rating_rmse`; while epochs are counted with
+            `search_rmse` and `validation_rmse`.
 
     Returns:
         The head, and `rating_rmse` (training RMSE of every epoch, while the parameters were changing), with a
@@ -53,7 +54,7 @@ def fit_rating_svd(
     curves["rating_rmse"] = []
     for epoch in range(1, epochs + 1):
         curves["rating_rmse"].append(descent.epoch(epoch))
-        progress(STAGE, epoch, epochs, {"rmse": curves["rating_rmse"][-1]})
+        progress(STAGE, epoch, epochs, {"rating_rmse": curves["rating_rmse"][-1]})
     return descent.head(), curves
 
 
@@ -71,7 +72,7 @@ def _validation_curve(
     for epoch in range(1, settings.epochs + 1):
         training_rmse = descent.epoch(epoch)
         curve.append(descent.rmse(validation))
-        progress(SEARCH_STAGE, epoch, settings.epochs, {"rmse": training_rmse, "validation_rmse": curve[-1]})
+        progress(SEARCH_STAGE, epoch, settings.epochs, {"search_rmse": training_rmse, "validation_rmse": curve[-1]})
         if epoch - 1 - int(np.argmin(curve)) >= _PATIENCE:
             break
     return curve

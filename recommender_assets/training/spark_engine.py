@@ -67,9 +67,9 @@ class SparkEngine:
             rating, rmse = self._svd_rating(ratings, n_items, hyper_parameters, seed)
         else:
             rating, rmse = self._nmf_rating(ratings, n_items, hyper_parameters, seed)
-        progress("rating head", 1, 2, {"rmse": rmse})
+        progress("rating head", 1, 2, {"rating_rmse": rmse})
         ranking, loss = self.fit_ranking(strength_rows(observations), n_items, hyper_parameters, seed)
-        progress("ranking head", 2, 2, {"loss": loss})
+        progress("ranking head", 2, 2, {"ranking_loss": loss})
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         return Heads(rating=rating, ranking=ranking, curves={"rating_rmse": [rmse], "ranking_loss": [loss]})
 

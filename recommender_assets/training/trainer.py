@@ -4,14 +4,13 @@ import datetime as dt
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
-from typing import Any, Literal
-
-import msgspec
+from typing import Literal
 
 from recommender_assets.features.matrix import UserItemMatrix
-from recommender_assets.settings import NmfSettings, Settings, SvdSettings
+from recommender_assets.settings import Settings
 from recommender_assets.training.heads import FitHeads, Heads, fit_heads, with_users_of
 from recommender_assets.training.hold_out import hold_out_mask
+from recommender_assets.training.hyper_parameters import recorded_parameters
 from recommender_assets.training.progress import Progress, silent
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.manifest import Manifest
@@ -60,7 +59,7 @@ def train(
         algorithm=algorithm,
         version=f"{algorithm}-{created_at:%Y%m%dT%H%M%SZ}-{_content_of(heads)}",
         created_at=created_at.isoformat(timespec="seconds"),
-        hyper_parameters=_plain(hyper_parameters, settings.training.hold_out_share),
+        hyper_parameters=recorded_parameters(settings, algorithm),
         metrics={"train_rmse": heads.curves["rating_rmse"][-1]},
         position=matrix.position,
         weights=matrix.weights,
@@ -79,10 +78,6 @@ def train(
         catalogue=matrix.catalogue,
     )
     return TrainedModel(model=model, curves=heads.curves)
-
-
-def _plain(hyper_parameters: SvdSettings | NmfSettings, hold_out_share: float) -> dict[str, Any]:
-    return {**msgspec.to_builtins(hyper_parameters), "hold_out_share": hold_out_share}
 
 
 def _content_of(heads: Heads) -> str:

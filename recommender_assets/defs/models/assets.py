@@ -50,35 +50,30 @@ def nmf_model(
 def _train(
     algorithm: Literal["svd", "nmf"], context: dg.AssetExecutionContext, settings: Settings, mlflow: Any
 ) -> dg.MaterializeResult[None]:
-    from recommender_assets.presentation.plots import training_curves
+    from recommender_assets.presentation.plots import png_of, training_curves
     from recommender_assets.presentation.tables import key_value_table
     from recommender_assets.promotion.contenders import train_candidate
     from recommender_assets.promotion.registry import Registry
-    from recommender_assets.training.hyper_parameters import with_hyper_parameters
+    from recommender_assets.promotion.tracking_server import run_address
+    from recommender_assets.promotion.training_run import TrainingRun
+    from recommender_assets.training.hyper_parameters import recorded_parameters, with_hyper_parameters
 
     asked = changes(context.op_execution_context.op_config, getattr(CONFIGURED, algorithm))
     settings = with_hyper_parameters(settings, algorithm, asked)
-
-    def progress(phase: str, step: int, steps: int, figures: Any) -> None:
-        context.log.debug("%s: %d of %d %s", phase, step, steps, dict(figures))
-
-    candidate = train_candidate(algorithm, settings, progress)
-    manifest = candidate.manifest
-    parent = mlflow.active_run()
-    run_id = Registry(settings).log_candidate(
-        candidate.directory,
-        manifest.version,
-        manifest.hyper_parameters,
-        candidate.curves,
-        parent.info.run_id if parent else None,
-    )
+    registry, parent = Registry(settings), mlflow.active_run()
+    parameters = recorded_parameters(settings, algorithm) | {"seed": settings.training.seed}
+    with TrainingRun(registry, algorithm, parameters, parent.info.run_id if parent else None) as run:
+        candidate = train_candidate(algorithm, settings, run.progress)
+        manifest, curves = candidate.manifest, training_curves(candidate.curves)
+        run.log_model(candidate.directory, manifest, settings.root)
+        run.log_image(png_of(curves), "training_curves")
     return dg.MaterializeResult(
         metadata={
             **manifest.metrics,
             "version": manifest.version,
             "dagster/uri": str(candidate.directory),
-            "mlflow_run_id": run_id,
+            "mlflow_run": dg.MetadataValue.url(run_address(settings, registry.experiment_id, run.run_id)),
             "hyper_parameters": dg.MetadataValue.md(key_value_table(manifest.hyper_parameters)),
-            "training_curves": dg.MetadataValue.md(training_curves(candidate.curves)),
+            "training_curves": dg.MetadataValue.md(curves),
         }
     )

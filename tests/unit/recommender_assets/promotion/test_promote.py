@@ -23,12 +23,13 @@ def settings(tmp_path: Path) -> Settings:
 
 def trained(settings: Settings, *versions: str) -> None:
     from recommender_assets.promotion.registry import Registry
+    from tests.trainings import log_training
 
     for version in versions:
         directory = candidate_directory(settings.root, version)
         directory.parent.mkdir(parents=True, exist_ok=True)
         write_model(directory, make_model(version=version, algorithm=version[:3]))
-        Registry(settings).log_candidate(directory, version, {"factors": 4}, {"rating_rmse": [1.0, 0.9]}, None)
+        log_training(Registry(settings), directory, version)
 
 
 def contest(settings: Settings, candidates: dict[str, float], champion: tuple[str, float] | None = None) -> None:
@@ -98,9 +99,9 @@ def test_a_candidate_is_logged_with_curves_floors_and_files(settings: Settings) 
     assert run.data.metrics["rmse"] == 0.87
     assert run.data.metrics["floor.rmse.item_mean"] == 0.98
     curve = registry.client.get_metric_history(run.info.run_id, "rating_rmse")
-    assert [(point.step, point.value) for point in curve] == [(0, 1.0), (1, 0.9)]
+    assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.9)]
     files = {file.path for file in registry.client.list_artifacts(run.info.run_id, "model")}
-    assert "model/manifest.json" in files
+    assert "model/data" in files
     assert (settings.root / "mlflow" / "artifacts").is_dir()
     with pytest.raises(LookupError, match="svd-9"):
         registry.log_standing(standing("svd-9", 0.9))

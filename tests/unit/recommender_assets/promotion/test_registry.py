@@ -14,8 +14,6 @@ from tests.factories import make_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
-CURVE = [1.0 - step / 10_000 for step in range(1_500)]  # more points than one MLflow batch takes
-
 
 def decision(champion: str | None, *candidates: tuple[str, float]) -> tuple[list[Standing], Decision]:
     field = [standing(*candidate) for candidate in candidates]
@@ -52,8 +50,9 @@ def clean(registry: Any) -> Iterator[None]:
 
 
 def log(registry: Any, directory: Path, *versions: str, parent: str | None = None) -> list[str]:
-    curves = {"rating_rmse": [1.0, 0.9]}
-    return [registry.log_candidate(directory, version, {"factors": 4}, curves, parent) for version in versions]
+    from tests.trainings import log_training
+
+    return [log_training(registry, directory, version, parent_run_id=parent) for version in versions]
 
 
 def aliases(registry: Any, name: str) -> dict[str, str]:
@@ -91,27 +90,6 @@ def test_ends_of_intervals_stand_in_the_run(registry: Any, directory: Path) -> N
     registry.log_standing(msgspec.structs.replace(figures, intervals={"rmse": (0.86, 0.89)}))
     found = registry.client.get_run(run_id).data.metrics
     assert (found["interval.rmse.low"], found["interval.rmse.high"]) == (0.86, 0.89)
-
-
-def test_long_curves_are_logged_whole_and_in_order(registry: Any, directory: Path) -> None:
-    from recommender_assets.promotion.registry import VERSION_TAG
-
-    (parent,) = log(registry, directory, "svd-parent")
-    curves = {"rating_rmse": CURVE, "ranking_loss": [5.0, 4.0], "empty": []}
-    parameters = {"factors": 4, "beta_loss": "frobenius"}
-    run_id = registry.log_candidate(directory, "svd-long", parameters, curves, parent)
-    history = registry.client.get_metric_history(run_id, "rating_rmse")
-    assert [point.value for point in sorted(history, key=lambda point: point.step)] == CURVE
-    run = registry.client.get_run(run_id)
-    assert run.data.metrics["ranking_loss"] == 4.0
-    assert "empty" not in run.data.metrics
-    assert run.data.params == {"factors": "4", "beta_loss": "frobenius"}
-    assert run.data.tags[VERSION_TAG] == run.info.run_name == "svd-long"
-    assert run.data.tags["mlflow.parentRunId"] == parent
-    assert "mlflow.parentRunId" not in registry.client.get_run(parent).data.tags
-    assert run.info.status == "FINISHED"
-    logged = {Path(file.path).name for file in registry.client.list_artifacts(run_id, "model")}
-    assert logged == {path.name for path in directory.iterdir()}
 
 
 def test_figures_go_to_the_run_of_their_model_and_to_no_other(registry: Any, directory: Path) -> None:
@@ -183,3 +161,16 @@ def test_a_model_without_a_run_is_not_registered(registry: Any, clean: None) -> 
     with pytest.raises(LookupError, match="MLflow has no run of model svd-unknown"):
         registry.record_decision(*decision(None, ("svd-unknown", 0.87)), "d")
     assert registry.client.search_model_versions("name = 'Recommendation_SVD'") == []
+
+
+def test_a_registered_model_explains_itself(registry: Any, directory: Path, clean: None) -> None:
+    log(registry, directory, "svd-told")
+    field, outcome = decision(None, ("svd-told", 0.87))
+    registry.log_standing(field[0])
+    registry.record_decision(field, outcome, "decision-1")
+    model = registry.client.get_registered_model("Recommendation_SVD")
+    assert model.description.startswith("Recommendations by SVD: a rating head predicts stars")
+    assert 'load_model("models:/Recommendation_SVD@production")' in model.description
+    version = registry.client.get_model_version_by_alias("Recommendation_SVD", "production")
+    assert version.description.startswith("svd-told: rmse 0.8700, catalogue_ndcg_at_10 ")
+    assert 'up to offsets {"0": ' in version.description

@@ -93,7 +93,7 @@ def test_every_iteration_is_told_and_the_head_knows_its_penalties(settings):
 
     head, curve = fit_ranking(rows, 25, settings, 0, lambda *arguments: told.append(arguments))
 
-    assert told == [("ranking head", i, 8, {"loss": curve[i - 1]}) for i in range(1, 9)]
+    assert told == [("ranking head", i, 8, {"ranking_loss": curve[i - 1]}) for i in range(1, 9)]
     assert (head.regularization, head.unobserved_weight) == (
         settings.ranking_regularization,
         settings.unobserved_weight,

@@ -61,7 +61,7 @@ def test_error_falls_and_every_iteration_is_told():
         rating_rows(random_matrix().observations), 25, SETTINGS, 0, lambda *arguments: told.append(arguments)
     )
 
-    assert told == [("rating head", i, 15, {"rmse": curves["rating_rmse"][i - 1]}) for i in range(1, 16)]
+    assert told == [("rating head", i, 15, {"rating_rmse": curves["rating_rmse"][i - 1]}) for i in range(1, 16)]
     assert (np.diff(curves["rating_rmse"]) < 1e-3).all()
 
 

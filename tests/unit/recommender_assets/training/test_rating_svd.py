@@ -47,7 +47,7 @@ def test_every_epoch_is_told():
         lambda *arguments: told.append(arguments),
     )
 
-    assert told == [("rating head", epoch, 3, {"rmse": curves["rating_rmse"][epoch - 1]}) for epoch in (1, 2, 3)]
+    assert told == [("rating head", epoch, 3, {"rating_rmse": curves["rating_rmse"][epoch - 1]}) for epoch in (1, 2, 3)]
 
 
 def test_a_learning_rate_that_diverges_is_named():
@@ -169,7 +169,7 @@ def test_a_diverging_epoch_is_named_and_not_reported_as_progress():
             lambda *arguments: told.append(arguments),
         )
 
-    assert all(np.isfinite(numbers["rmse"]) for *_, numbers in told)
+    assert all(np.isfinite(numbers["rating_rmse"]) for *_, numbers in told)
 
 
 def test_epochs_stop_where_the_validation_error_is_lowest():
