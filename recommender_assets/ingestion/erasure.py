@@ -13,6 +13,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from recommender_assets.ingestion.commits import remove_uncommitted
 from recommender_assets.ingestion.forgetting import is_forgotten
+from recommender_assets.ingestion.list_erasure import erase_lists
 from recommender_assets.ingestion.raw_users import users_of_record, users_of_row
 from recommender_assets.ingestion.removed_rows import POSITIONS, accepted_positions, rejected_positions, remove_rows
 from recommender_assets.ingestion.rewriting import Change, rewrite_files
@@ -34,6 +35,7 @@ class Erasure:
     rejected_events: int = 0
     history: int = 0
     rejected_history: int = 0
+    lists: int = 0
     files: int = 0
 
     def summary(self) -> str:
@@ -41,7 +43,7 @@ class Erasure:
         return (
             f"{self.users:,} users forgotten: {self.interactions:,} interactions, {self.rejected_events:,} rejected "
             f"records, {self.history:,} rows of the imported history and {self.rejected_history:,} of its rejected "
-            f"rows removed, {self.files:,} files replaced"
+            f"rows, {self.lists:,} served lists removed, {self.files:,} files replaced"
         )
 
 
@@ -49,8 +51,9 @@ def erase_forgotten(settings: Settings) -> Erasure:
     """Remove the rows that lie before every `forget` that was not carried out yet.
 
     These are the user's rows of `interactions` before it, records of `rejected_events` that carry the user's id and
-    stood before it, and all that was imported of the user. All users are handled in one rewrite. The `forget` row
-    itself stays: with `forgotten_users` it is what later imports are held against. The caller holds the writer lease.
+    stood before it, all that was imported of the user, and the lists that the user was served before. All users are
+    handled in one rewrite of each table. The `forget` row itself stays: with `forgotten_users` it is what later imports
+    are held against. The caller holds the writer lease.
     It may be killed at any point and repeated.
     """
     root = settings.root
@@ -65,8 +68,16 @@ def erase_forgotten(settings: Settings) -> Erasure:
         write_deltalake(table_path(root, "forgotten_users"), forgets, mode="append")
     tell_service(root)
     history, rejected_history, more = erase_from_history(settings)
-    users = len(pc.unique(forgets["user_id"]))
-    return Erasure(users, accepted, rejected, history, rejected_history, files + more)
+    lists, list_files = erase_lists(root)
+    return Erasure(
+        users=len(pc.unique(forgets["user_id"])),
+        interactions=accepted,
+        rejected_events=rejected,
+        history=history,
+        rejected_history=rejected_history,
+        lists=lists,
+        files=files + more + list_files,
+    )
 
 
 def pending_forgets(root: Path) -> pa.Table:
