@@ -58,8 +58,8 @@ def create_app(
     """
     metrics = Metrics()
     live_updates = LiveUpdates(settings.streaming, settings.ratings, metrics, follower)
-    champion = Champion(settings, live_updates, metrics)
     experiments = Experiments(settings.root, settings.champion.poll_interval_seconds, metrics)
+    champion = Champion(settings, live_updates, metrics, experiments.versions)
     log = RecommendationLog(settings.streaming, settings.recommendation_log, metrics, log_writer)
     serving = ListServing(experiments, log, metrics, new_ranking_ids())
     lists = UserLists(champion, serving)

@@ -4,7 +4,8 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -45,10 +46,18 @@ class Champion:
         settings: Where the champion lives and how often to look.
         live_updates: Supplies the live events that belong to a model.
         metrics: Where swaps, refusals and the model's identity go.
+        of_experiments: Versions that are in service besides, for running experiments name them.
     """
 
-    def __init__(self, settings: Settings, live_updates: LiveUpdates, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        live_updates: LiveUpdates,
+        metrics: Metrics,
+        of_experiments: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
         self._settings = settings
+        self._of_experiments = of_experiments
         self._live_updates = live_updates
         self._metrics = metrics
         self._threads = SearchThreads()
@@ -111,8 +120,11 @@ class Champion:
     def observe(self) -> None:
         """Bring the metrics of state up to date."""
         self._metrics.live_events.set(self._live_updates.n_events)
+        kept = Counter[str]()
         for snapshot in self._snapshots():
-            self._metrics.cache_bytes.labels(snapshot.model.algorithm).set(snapshot.cache_bytes)
+            kept[snapshot.model.algorithm] += snapshot.cache_bytes
+        for algorithm, size in kept.items():
+            self._metrics.cache_bytes.labels(algorithm).set(size)
         self._metrics.ready.set(self.ready)
         current = {reason.code for reason in self.reasons()}
         for code in REASON_CODES:
@@ -146,7 +158,8 @@ class Champion:
             return
         if pointer is None:
             return
-        wanted = [pointer.version, *sorted({*pointer.deployed.values()} - {pointer.version})]
+        others = {*pointer.deployed.values(), *self._of_experiments()}
+        wanted = [pointer.version, *sorted(others - {pointer.version})]
         self._refusals = {version: refusal for version, refusal in self._refusals.items() if version in wanted}
         loaded = await self._load(wanted)
         if pointer.version in loaded:
@@ -171,15 +184,16 @@ class Champion:
     async def _deploy(self, pointer: ChampionPointer, loaded: Mapping[str, LoadedModel]) -> None:
         """Bring the models up to date with the live events and swap the one reference."""
         champion = loaded[pointer.version]
-        chosen = {model.model.algorithm: model for model in reversed(list(loaded.values()))}  # the champion comes last
-        versions = frozenset(model.model.version for model in chosen.values())
+        deployed = [version for version in loaded if version in {pointer.version, *pointer.deployed.values()}]
+        chosen = {loaded[version].model.algorithm: version for version in reversed(deployed)}  # the champion comes last
+        versions = frozenset({*chosen.values(), *(self._of_experiments() & loaded.keys())})
         current = self._deployment
         if current is not None and (current.pointer.version, current.versions) == (pointer.version, versions):
             self._deployment = replace(current, pointer=pointer)
             return
         self._waiting_for = f"the events since champion {pointer.version} are being read"
         topic_id = champion.model.manifest.position.topic_id
-        starts = {algorithm: start_of(model.model.manifest.position, topic_id) for algorithm, model in chosen.items()}
+        starts = {version: start_of(loaded[version].model.manifest.position, topic_id) for version in sorted(versions)}
         try:
             forgotten = await asyncio.to_thread(read_forgotten_users, self._settings.root)
         except (DamagedListError, OSError) as error:
@@ -188,12 +202,11 @@ class Champion:
         live = await self._live_updates.replay(topic_id, earliest(starts.values()))
         for forget in forgets_after(forgotten, topic_id, earliest(starts.values())):
             live.apply(*forget)
-        by_algorithm = {
-            algorithm: self._snapshot(model, live, starts[algorithm]) for algorithm, model in chosen.items()
-        }
-        for snapshot in by_algorithm.values():
+        by_version = {version: self._snapshot(loaded[version], live, start) for version, start in starts.items()}
+        for snapshot in by_version.values():
             await snapshot.new_items.refresh()
-        self._swap(Deployment(pointer, by_algorithm[champion.model.algorithm], by_algorithm))
+        by_algorithm = {algorithm: by_version[version] for algorithm, version in chosen.items()}
+        self._swap(Deployment(pointer, by_version[pointer.version], by_algorithm, by_version))
         await self._live_updates.discard_before(self._still_needed(starts.values()))
 
     def _snapshot(self, loaded: LoadedModel, live: LiveEvents, start: Mapping[int, int]) -> Snapshot:
@@ -205,7 +218,7 @@ class Champion:
         return Snapshot(loaded, live, start, metrics=self._metrics, cache_bytes=cache_bytes, threads=self._threads)
 
     def _snapshots(self) -> list[Snapshot]:
-        return [] if self._deployment is None else list(self._deployment.by_algorithm.values())
+        return [] if self._deployment is None else list(self._deployment.by_version.values())
 
     def _still_needed(self, starts: Iterable[Mapping[int, int]]) -> dict[int, int]:
         """From where on events are kept: those for the models before this swap too, so that a rollback is instant."""

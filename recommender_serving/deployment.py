@@ -17,11 +17,13 @@ class Deployment:
         pointer: Names the champion and the other deployed models.
         champion: Answers unless another algorithm is asked for.
         by_algorithm: Algorithm -> its deployed model, the champion among them.
+        by_version: Version -> model; beside the deployed ones those that experiments name.
     """
 
     pointer: ChampionPointer
     champion: Snapshot
     by_algorithm: Mapping[str, Snapshot]
+    by_version: Mapping[str, Snapshot]
 
     def of(self, algorithm: str | None) -> Snapshot:
         """The deployed model of an algorithm; the champion if none is named.
@@ -40,7 +42,7 @@ class Deployment:
     @property
     def versions(self) -> frozenset[str]:
         """Versions of all models."""
-        return frozenset(snapshot.model.version for snapshot in self.by_algorithm.values())
+        return frozenset(self.by_version)
 
 
 def start_of(position: Position, topic_id: str) -> dict[int, int]:

@@ -80,6 +80,11 @@ class Experiments:
         known = ", ".join(self._names()) or "none"
         raise VariantNotRunningError(f"variant: expected one that is running ({known}), got {name}")
 
+    def versions(self) -> frozenset[str]:
+        """Model versions that running experiments name."""
+        arms = (arm for one in self._running for arm in one.definition.variants.values())
+        return frozenset(arm.version for arm in arms if arm.version is not None)
+
     def reasons(self) -> list[Reason]:
         """What degrades the service at the moment."""
         return [Reason(code=REFUSED, detail=self._refusal)] if self._refusal else []

@@ -108,6 +108,7 @@ class ListServing:
 
 
 def _deployed(deployment: Deployment, variant: Variant) -> Snapshot | None:
-    snapshot = deployment.by_algorithm.get(variant.algorithm)
-    is_wanted = snapshot is not None and variant.version in {None, snapshot.model.version}
-    return snapshot if is_wanted else None
+    if variant.version is None:
+        return deployment.by_algorithm.get(variant.algorithm)
+    snapshot = deployment.by_version.get(variant.version)
+    return snapshot if snapshot is not None and snapshot.model.algorithm == variant.algorithm else None

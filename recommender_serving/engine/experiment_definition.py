@@ -26,7 +26,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         algorithm: the deployed model of this algorithm answers.
-        version: exactly this model version answers; it has to be deployed. Left out: whatever is deployed.
+        version: exactly this model version answers, in service as long as the experiment runs. Left out: whatever is
+            deployed.
         popularity_discount: how far popular items are moved down, 0 (not at all) to 1.
         diversity: how much an item loses by resembling one that is listed before it, 0 (nothing) to 1.
         weight: share of the experiment's users, in proportion to the other variants.

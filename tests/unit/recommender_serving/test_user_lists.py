@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 
 from recommender_serving.engine.assignment import Assigner
+from recommender_serving.engine.champion_pointer import version_directory
 from recommender_serving.engine.experiment_definition import Variant
+from recommender_serving.engine.factor_model import write_model
 from recommender_serving.engine.recommendation_log import LogSample, ServedList
 from recommender_serving.engine.running_experiments import running_experiments_path, stop_experiment
 from tests.factories import make_model
@@ -131,6 +133,61 @@ async def test_without_the_model_of_an_arm_the_champion_answers_and_nothing_coun
         assert min(fallbacks) > 0
         assert [await lists_metric(client, arm, "exposed") for arm in arms] == [0, 0]
     assert service.log.records == []
+
+
+async def test_two_versions_of_one_algorithm_are_in_service_while_an_experiment_names_them(service: Service) -> None:
+    challenger = make_model(n_users=30, n_items=40, seed=7, version="svd-2")
+    write_model(version_directory(service.root, "svd-2"), challenger)
+    service.publish(SVD)
+    arms = {"control": Variant(algorithm="svd"), "treatment": Variant(algorithm="svd", version="svd-2")}
+    async with service.ready() as client:
+        before = await recommend(client, "u01")
+        start(service.root, variants=arms, forced={"u01": "treatment"})
+
+        async def both() -> bool:
+            versions = {(await recommend(client, user))["model"]["version"] for user in USERS}
+            return versions == {"svd-1", "svd-2"}
+
+        await until(both)
+        answers = [await recommend(client, user) for user in USERS]
+        expected = {"control": "svd-1", "treatment": "svd-2"}
+        assert all(one["model"]["version"] == expected[one["experiment"]["variant"]] for one in answers)
+        assert (await recommend(client, "u01", algorithm="svd"))["model"]["version"] == "svd-1"
+        assert (await client.get("/model")).json()["deployed"] == {"svd": "svd-1"}
+        assert (await client.get("/health/ready")).json()["status"] == "ready"
+        assert items_of(await recommend(client, "u01")) != items_of(before)
+        stop_experiment(service.root, "one")
+        start(service.root, "other", variants=arms | {"treatment": Variant(algorithm="nmf", version="svd-2")})
+
+        async def is_refused() -> bool:
+            path = "/recommendations/user/u01?variant=other:treatment"
+            return bool((await client.get(path)).json().get("code") == "algorithm_not_deployed")
+
+        await until(is_refused)
+        assert items_of(await recommend(client, "u01", variant="other:control")) == items_of(before)
+
+
+async def test_a_version_that_is_not_there_is_stated_and_the_champion_serves_on(service: Service) -> None:
+    service.publish(SVD)
+    start(
+        service.root, variants={"control": Variant(algorithm="svd"), "treatment": Variant(algorithm="svd", version="x")}
+    )
+    async with service.ready() as client:
+
+        async def is_stated() -> bool:
+            reasons = (await client.get("/health/ready")).json()["reasons"]
+            return [reason["code"] for reason in reasons] == ["champion_refused"] and " x " in reasons[0]["detail"]
+
+        await until(is_stated)
+        answers = [await recommend(client, user) for user in USERS]
+        assert {answer["model"]["version"] for answer in answers} == {"svd-1"}
+        assert {str(answer["experiment"]) for answer in answers} == {"None", "{'name': 'one', 'variant': 'control'}"}
+        stop_experiment(service.root, "one")
+
+        async def is_well() -> bool:
+            return bool((await client.get("/health/ready")).json()["status"] == "ready")
+
+        await until(is_well)
 
 
 async def test_a_variant_ranks_by_its_own_settings(service: Service) -> None:
