@@ -44,7 +44,8 @@ class UserListFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == ScopeType.HTTP and scope["method"] == "GET" and scope["path"].startswith(_PREFIX):
-            body = await self._list(scope["path"][len(_PREFIX) :], scope["query_string"])
+            known = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
+            body = await self._list(scope["path"][len(_PREFIX) :], scope["query_string"], known)
             if body is not None:
                 scope["path_template"] = ROUTE
                 headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -53,13 +54,13 @@ class UserListFront:
                 return
         await self._app(scope, receive, send)
 
-    async def _list(self, encoded_user_id: str, query: bytes) -> bytes | None:
+    async def _list(self, encoded_user_id: str, query: bytes, known: bytes | None) -> bytes | None:
         """The answer's body, or None if it is for Litestar to answer."""
         parameters = self._parameters(query)
         if parameters is None or "/" in encoded_user_id or not self._champion.ready:
             return None
         try:
-            return await self._lists.answer(decoded_user_id(encoded_user_id), parameters)
+            return await self._lists.answer(decoded_user_id(encoded_user_id), parameters, known)
         except ServiceError:
             return None
         except Exception:

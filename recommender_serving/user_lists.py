@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from recommender_serving.access.conditional import entity_tag, is_known
 from recommender_serving.champion import Champion
 from recommender_serving.interleaved_lists import interleaved_list
 from recommender_serving.list_serving import ListServing
@@ -37,8 +38,16 @@ class UserLists:
         self._champion = champion
         self._serving = serving
 
-    async def answer(self, user_id: str, asked: ListParameters) -> bytes:
+    async def answer(self, user_id: str, asked: ListParameters, known: bytes | None = None) -> bytes:
         """The list.
+
+        One that the caller has already becomes an answer without body (see `access/conditional.py`); the ranking id of
+        the first answer stays in use. So it is neither counted nor logged again.
+
+        Args:
+            user_id: Whose list.
+            asked: What is asked for.
+            known: The header `If-None-Match` of the request, if there is one.
 
         Raises:
             NotReadyError: there is no model.
@@ -57,5 +66,8 @@ class UserLists:
         else:
             ranker = plan.rankers[0]
             rendered = await ranker.snapshot.answer(user_id, ranker.wanted)
+        experiment = _NO_EXPERIMENT if arm is None else arm.json
+        if known is not None and is_known(entity_tag(unnamed := rendered.answer(user_id, experiment, b"")), known):
+            return unnamed
         ranking_id = serving.book(plan, user_id, rendered.source, rendered.items, rendered.teams)
-        return rendered.answer(user_id, _NO_EXPERIMENT if arm is None else arm.json, ranking_id)
+        return rendered.answer(user_id, experiment, ranking_id)

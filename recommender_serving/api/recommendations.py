@@ -60,6 +60,8 @@ def recommendations_route(lists: UserLists, settings: ApiSettings) -> HTTPRouteH
         if algorithm is not None and variant is not None:
             raise ClientException("variant: expected none where algorithm is given, for a variant has its own")
         asked = ListParameters(ListSettings(num_recommendations, exclude_seen), algorithm, variant)
-        return Response(await lists.answer(decoded_user_id(user_id), asked), media_type=MediaType.JSON)
+        known = request.headers.get("if-none-match")
+        body = await lists.answer(decoded_user_id(user_id), asked, None if known is None else known.encode("latin-1"))
+        return Response(body, media_type=MediaType.JSON)
 
     return recommendations_for_user

@@ -236,6 +236,30 @@ async def test_a_variant_is_tried_out_by_name_and_left_out_of_the_analysis(servi
     assert record.forced
 
 
+@pytest.mark.parametrize("query", ["", "?num_recommendations=%31%30"])
+async def test_a_list_that_the_caller_has_already_is_neither_counted_nor_logged_again(
+    service: Service, query: str
+) -> None:
+    deploy_both(service)
+    assigner = Assigner(start(service.root))
+    arm = assigner.assign("u01")
+    assert arm is not None
+    async with service.ready() as client:
+        path = f"/recommendations/user/u01{query}"
+        first = await client.get(path)
+        for _ in range(3):
+            again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
+        assert await lists_metric(client, arm.variant, "exposed") == 1
+        assert len(service.log.records) == 1
+        changed = await client.get(path, headers={"If-None-Match": 'W/"another"'})
+        assert changed.status_code == 200
+        assert changed.json()["ranking_id"] != first.json()["ranking_id"]
+        assert [one.ranking_id for one in service.log.lists] == [
+            answer.json()["ranking_id"] for answer in (first, changed)
+        ]
+
+
 async def test_a_full_log_delays_nothing_and_is_counted(service: Service) -> None:
     deploy_both(service)
     start(service.root)
