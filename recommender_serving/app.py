@@ -71,7 +71,6 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         live_updates.start()
         writer.start()
-        log.start()
         await experiments.refresh()
         watches = asyncio.gather(champion.watch(), champion.watch_new_items(), experiments.watch())
         try:
@@ -97,7 +96,7 @@ def create_app(
             user_history_route(champion),
             user_changes_route(champion),
             *page_routes(),
-            *health_routes(champion, experiments, metrics),
+            *health_routes(champion, experiments, log, metrics),
         ],
         lifespan=[lifespan],
         exception_handlers={HTTPException: http_problem, Exception: unexpected_problem},

@@ -1,6 +1,5 @@
 """Hands served lists to Kafka without ever waiting for it."""
 
-import threading
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -8,15 +7,19 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from recommender_serving.engine.config import RecommendationLogSettings, StreamingSettings
 
 _STOP_SECONDS = 5.0
+_WRITES_BETWEEN_REPORTS = 64
 
 
 class LogWriter:
     """A Kafka producer of its own, with a bounded queue, so that a full log never holds up an event or a request.
 
+    Reports of what became of records are taken between writes, in the thread that writes: every report needs the GIL,
+    and a thread that asks for it thousands of times a second would slow down the event loop beside it.
+
     Args:
         streaming: Where Kafka is.
         log: Topic, and how many records may wait.
-        dropped: Called with a number of records that never reached Kafka, from any thread.
+        dropped: Called with a number of records that never reached Kafka.
     """
 
     def __init__(
@@ -24,7 +27,7 @@ class LogWriter:
     ) -> None:
         self._topic = log.topic
         self._dropped = dropped
-        self._stopping = False
+        self._writes = 0
         self._producer = Producer(
             streaming.producer_properties
             | {
@@ -37,29 +40,35 @@ class LogWriter:
                 "log_level": 2,
             }
         )
-        self._thread = threading.Thread(target=self._serve_reports, name="log-writer", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread that hears of failures."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Send what is queued, then end the thread; blocks, so call it outside the event loop."""
-        if remaining := self._producer.flush(_STOP_SECONDS):
-            self._dropped(remaining)
-        self._stopping = True
-        self._thread.join()
 
     def write(self, user_id: str, value: bytes) -> None:
         """Queue one record keyed by its user, or drop it if the queue is full."""
+        key = user_id.encode()
         try:
-            self._producer.produce(self._topic, key=user_id.encode(), value=value)
+            self._producer.produce(self._topic, key=key, value=value)
+        except BufferError:
+            self.take_reports()  # what Kafka has keeps its place in the queue until then
+            self._write_or_drop(key, value)
+        except KafkaException:
+            self._dropped(1)
+        self._writes += 1
+        if self._writes % _WRITES_BETWEEN_REPORTS == 0:
+            self.take_reports()
+
+    def take_reports(self) -> None:
+        """Hear what became of records written before."""
+        self._producer.poll(0)
+
+    def stop(self) -> None:
+        """Send what is queued; blocks, so call it outside the event loop."""
+        if remaining := self._producer.flush(_STOP_SECONDS):
+            self._dropped(remaining)
+
+    def _write_or_drop(self, key: bytes, value: bytes) -> None:
+        try:
+            self._producer.produce(self._topic, key=key, value=value)
         except (BufferError, KafkaException):
             self._dropped(1)
-
-    def _serve_reports(self) -> None:
-        while not self._stopping:
-            self._producer.poll(0.2)
 
     def _report(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

@@ -16,11 +16,11 @@ _KEPT_USERS = 65_536
 class Writer(Protocol):
     """What this module needs of `LogWriter`."""
 
-    def start(self) -> None:
-        """Start what hears of failures."""
-
     def stop(self) -> None:
-        """Send what is queued, then end."""
+        """Send what is queued."""
+
+    def take_reports(self) -> None:
+        """Hear what became of records written before."""
 
     def write(self, user_id: str, value: bytes) -> None:
         """Queue one record without waiting."""
@@ -46,7 +46,7 @@ class RecommendationLog:
         self._samples = lru_cache(_KEPT_USERS)(LogSample(settings.share).holds)
         self._written = metrics.log_written
         self._writer = writer(streaming, settings, metrics.log_dropped.inc)
-        self.start, self.stop = self._writer.start, self._writer.stop
+        self.stop, self.observe = self._writer.stop, self._writer.take_reports
 
     def holds(self, user_id: str, experiment: ExperimentReference | None) -> bool:
         """Whether a list is to be logged."""

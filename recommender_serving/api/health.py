@@ -9,10 +9,13 @@ from recommender_serving.champion import Champion
 from recommender_serving.errors import problem_responses
 from recommender_serving.experiments import Experiments
 from recommender_serving.metrics import Metrics
+from recommender_serving.recommendation_log import RecommendationLog
 
 
-def health_routes(champion: Champion, experiments: Experiments, metrics: Metrics) -> list[HTTPRouteHandler]:
-    """The routes, bound to the champion, the experiments and the metrics of this service."""
+def health_routes(
+    champion: Champion, experiments: Experiments, log: RecommendationLog, metrics: Metrics
+) -> list[HTTPRouteHandler]:
+    """The routes, bound to what knows the state of this service."""
 
     @get("/health/live", operation_id="live", summary="Is the process alive", tags=["operation"])
     async def live() -> Health:
@@ -37,6 +40,7 @@ def health_routes(champion: Champion, experiments: Experiments, metrics: Metrics
         """All metrics in Prometheus' text format."""
         champion.observe()
         experiments.observe()
+        log.observe()
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return [live, ready, prometheus_metrics]

@@ -67,10 +67,10 @@ class MemoryLogWriter:
         self._log = log
         self._dropped = dropped
 
-    def start(self) -> None:
+    def stop(self) -> None:
         pass
 
-    def stop(self) -> None:
+    def take_reports(self) -> None:
         pass
 
     def write(self, user_id: str, value: bytes) -> None:
