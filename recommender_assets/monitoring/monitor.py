@@ -126,8 +126,9 @@ def _require_free_ports(monitoring: MonitoringSettings, *fields: str) -> None:
         port = getattr(monitoring, field)
         if port_is_taken(port):
             variable = f"RECOMMENDER__MONITORING__{field.upper()}"
+            hint = " (systemctl stop prometheus, if it is the package's own)" if field == "prometheus_port" else ""
             raise MonitorError(
-                f"port {port} is taken by something else: set monitoring.{field}, e.g. {variable}={port + 10}"
+                f"port {port} is taken by something else{hint}: set monitoring.{field}, e.g. {variable}={port + 10}"
             )
 
 
