@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.fold_in_quality import fold_in_quality
-from benchmarks.presets import PRESETS, preset_for
+from benchmarks.presets import PRESETS, preset_for, with_implicit_term
 from recommender_assets.evaluation.bootstrap import interval
 from recommender_assets.evaluation.floors import measure_floors
 from recommender_assets.evaluation.measures.catalogue import CATALOGUE
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--ratings", type=Path, help="CSV (plain or compressed) or Parquet; default: dslabs MovieLens")
     parser.add_argument("--preset", choices=[*PRESETS, "config"], help="hyper-parameters; default: by the data's shape")
     parser.add_argument("--seeds", default="0,1,2", help="of the splits, comma-separated  [0,1,2]")
-    parser.add_argument("--algorithms", default="svd,nmf", help="comma-separated  [svd,nmf]")
+    parser.add_argument("--algorithms", default="svd,svd++,nmf", help="comma-separated  [svd,svd++,nmf]")
     parser.add_argument("--protocols", default=",".join([*PROTOCOLS, *EXTRAS]), help="comma-separated  [all]")
     parser.add_argument("--lowest-rating-weight", type=float, help="instead of events.weights.lowest_rating")
     arguments = parser.parse_args()
@@ -118,10 +118,10 @@ def main() -> None:
     results, seconds = Results(), {}
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     _measure_floors(matrix, wanted, seeds, results)
+    hyper_parameters = {"svd": models.svd, "svd++": with_implicit_term(models.svd, preset), "nmf": models.nmf}
     for algorithm in arguments.algorithms.split(","):
-        hyper_parameters = models.svd if algorithm == "svd" else models.nmf
         seconds[algorithm] = _measure_algorithm(
-            algorithm, matrix, hyper_parameters, wanted, seeds=seeds, results=results
+            algorithm, matrix, hyper_parameters[algorithm], wanted, seeds=seeds, results=results
         )
     results.print()
     facts = {"benchmark": "accuracy", "seeds": seeds, "observations": n, "preset": preset, "training_seconds": seconds}
