@@ -22,7 +22,11 @@ def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
 def recorded_parameters(settings: Settings, algorithm: Literal["svd", "nmf"]) -> dict[str, Any]:
     """What a model records of how it was trained."""
     hyper_parameters = msgspec.to_builtins(getattr(settings.models, algorithm))
-    return {**hyper_parameters, "hold_out_share": settings.training.hold_out_share}
+    return {
+        **hyper_parameters,
+        "hold_out_share": settings.training.hold_out_share,
+        "engine": settings.training.engine,
+    }
 
 
 def with_hyper_parameters(settings: Settings, algorithm: Literal["svd", "nmf"], changes: Mapping[str, Any]) -> Settings:

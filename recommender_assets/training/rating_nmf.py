@@ -5,12 +5,15 @@ nonnegativity constrained least squares"). Both sides are drawn towards their me
 few ratings then predicts like the mean user. The last user step is exact, see `user_step`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.settings import NmfSettings
 from recommender_assets.training.coordinate_descent import improve_rows
 from recommender_assets.training.progress import Progress
+from recommender_assets.training.rating_unit import star_unit
 from recommender_assets.training.rows import Rows
 from recommender_serving.engine.factor_model import RatingHead
 
@@ -35,6 +38,8 @@ def fit_rating_nmf(
     Returns:
         The head, and `rating_rmse`, the training RMSE after every iteration.
     """
+    floor, unit = floor_and_unit(rows)
+    rows = replace(rows, target=(rows.target - np.float32(floor)) / np.float32(unit))
     random = np.random.default_rng(seed)
     k = settings.factors
     level = np.sqrt(rows.target.mean(dtype=np.float64) / k)  # users and items of this level predict the mean rating
@@ -52,28 +57,44 @@ def fit_rating_nmf(
         squares = improve_rows(
             by_item, user_factors, item_factors, penalty, pull * mean_item, non_negative=True, sweeps=_SWEEPS
         )
-        curve.append(float(np.sqrt(squares / len(rows.column))))
+        curve.append(unit * float(np.sqrt(squares / len(rows.column))))
         progress(STAGE, iteration, settings.iterations, {"rating_rmse": curve[-1]})
-    return nmf_rating_head(rows, user_factors, item_factors, settings), {"rating_rmse": curve}
+    head = nmf_rating_head(rows, user_factors, item_factors, settings, floor=floor, unit=unit)
+    return head, {"rating_rmse": curve}
 
 
-def nmf_rating_head(rows: Rows, user_factors: Float32s, item_factors: Float32s, settings: NmfSettings) -> RatingHead:
-    """The head of factors (n_users, k) and (n_items, k) that were fitted to the rows.
+def floor_and_unit(rows: Rows) -> tuple[float, float]:
+    """The lowest rating if it is negative, else 0: products of factors are added to it; and the unit they count in."""
+    return min(0.0, float(rows.target.min())), star_unit(rows.target)
+
+
+def nmf_rating_head(
+    rows: Rows, user_factors: Float32s, item_factors: Float32s, settings: NmfSettings, *, floor: float, unit: float
+) -> RatingHead:
+    """The head of factors that predict how many units a rating is above the floor.
 
     An item without a rating gets the mean item's factors; new users start from the mean user.
+
+    Args:
+        rows: what the factors were fitted to.
+        user_factors: (n_users, k).
+        item_factors: (n_items, k).
+        settings: `models.nmf`.
+        floor: see `floor_and_unit`.
+        unit: likewise; items take it up, so that users are solved alike on every scale.
     """
     is_rated = np.bincount(rows.column, minlength=len(item_factors)) > 0
     item_factors[~is_rated] = item_factors[is_rated].mean(axis=0)
     penalty, pull = _towards_mean_and_zero(settings.user_regularization, settings.alpha)
     return RatingHead(
-        global_mean=0.0,
+        global_mean=floor,
         item_bias=np.zeros(len(item_factors), dtype=np.float32),
-        item_factors=item_factors,
+        item_factors=np.float32(unit) * item_factors,
         user_bias=np.zeros(len(user_factors), dtype=np.float32),
         user_factors=user_factors,
         prior=pull * user_factors[np.diff(rows.indptr) > 0].mean(axis=0),
         implicit_factors=np.empty((0, settings.factors), dtype=np.float32),
-        regularization=penalty,
+        regularization=penalty * unit**2,
         bias_regularization=0.0,
         has_user_bias=False,
         non_negative=True,

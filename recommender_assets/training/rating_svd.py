@@ -14,6 +14,7 @@ from recommender_assets.training.compilation import writable
 from recommender_assets.training.gradient_descent import descend, descend_with_implicit_term
 from recommender_assets.training.implicit_term import implicit_terms
 from recommender_assets.training.progress import Progress
+from recommender_assets.training.rating_unit import star_unit
 from recommender_assets.training.rows import Rows, rating_rows
 from recommender_serving.engine.factor_model import RatingHead
 from recommender_serving.engine.history import Observations
@@ -87,6 +88,7 @@ class _Descent:
     observations: Observations
     ratings: Rows
     mean: float
+    unit: float
     centred: Float32s
     user_factors: Float32s
     item_factors: Float32s
@@ -98,14 +100,15 @@ class _Descent:
     def start(cls, observations: Observations, n_items: int, settings: SvdSettings, seed: int) -> "_Descent":
         random = np.random.default_rng(seed)
         ratings = rating_rows(observations)
-        mean = float(ratings.target.mean(dtype=np.float64))
+        mean, unit = float(ratings.target.mean(dtype=np.float64)), star_unit(ratings.target)
         return cls(
             settings=settings,
             random=random,
             observations=observations,
             ratings=ratings,
             mean=mean,
-            centred=ratings.target - np.float32(mean),
+            unit=unit,
+            centred=(ratings.target - np.float32(mean)) / np.float32(unit),
             user_factors=_start(random, ratings.n_rows, settings),
             item_factors=_start(random, n_items, settings),
             implicit_factors=np.zeros((n_items if settings.implicit_term else 0, settings.factors), dtype=np.float32),
@@ -143,7 +146,7 @@ class _Descent:
             squares = descend(
                 users, *rated, self.user_factors, self.item_factors, self.user_bias, self.item_bias, rate, *penalties
             )
-        rmse = float(np.sqrt(squares / len(self.centred)))
+        rmse = self.unit * float(np.sqrt(squares / len(self.centred)))
         if not np.isfinite(rmse):
             raise FloatingPointError(
                 f"models.svd: diverged in epoch {number} at learning_rate {settings.learning_rate}; lower it"
@@ -154,14 +157,16 @@ class _Descent:
         """Error on ratings that are not trained on, of the same users."""
         user, item = validation.user_of_row(), validation.item
         factors = self._users_with_implicit_term()
-        stars = self.mean + self.user_bias[user] + self.item_bias[item]
+        stars = self.user_bias[user] + self.item_bias[item]
         stars += np.einsum("nf,nf->n", factors[user], self.item_factors[item])
-        return float(np.sqrt(np.mean(np.square(stars - validation.rating), dtype=np.float64)))
+        error = self.mean + self.unit * stars - validation.rating
+        return float(np.sqrt(np.mean(np.square(error), dtype=np.float64)))
 
     def head(self) -> RatingHead:
         return svd_rating_head(
             self.settings,
             mean=self.mean,
+            unit=self.unit,
             item_bias=self.item_bias,
             item_factors=self.item_factors,
             user_bias=self.user_bias,
@@ -179,22 +184,35 @@ def svd_rating_head(
     settings: SvdSettings,
     *,
     mean: float,
+    unit: float,
     item_bias: Float32s,
     item_factors: Float32s,
     user_bias: Float32s,
     user_factors: Float32s,
     implicit_factors: Float32s,
 ) -> RatingHead:
-    """The head of these parameters: (n_items,), (n_items, k), (n_users,), (n_users, k), (n_items or 0, k)."""
+    """The head of parameters that predict how many units a rating is above the mean.
+
+    Args:
+        settings: `models.svd`.
+        mean: of the ratings.
+        unit: see `rating_unit`; items and biases take it up, so that users are solved alike on every scale.
+        item_bias: (n_items,).
+        item_factors: (n_items, k).
+        user_bias: (n_users,).
+        user_factors: (n_users, k).
+        implicit_factors: (n_items, k), (0, k) without the term.
+    """
+    scale = np.float32(unit)
     return RatingHead(
         global_mean=mean,
-        item_bias=item_bias,
-        item_factors=item_factors,
-        user_bias=user_bias,
+        item_bias=scale * item_bias,
+        item_factors=scale * item_factors,
+        user_bias=scale * user_bias,
         user_factors=user_factors,
         prior=np.zeros(settings.factors, dtype=np.float32),
         implicit_factors=implicit_factors,
-        regularization=settings.user_regularization,
+        regularization=settings.user_regularization * unit**2,
         bias_regularization=settings.user_bias_regularization,
         has_user_bias=True,
         non_negative=False,

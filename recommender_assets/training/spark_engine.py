@@ -22,8 +22,9 @@ from recommender_assets.settings import NmfSettings, SvdSettings
 from recommender_assets.training.heads import Heads, require_ratings
 from recommender_assets.training.progress import Progress, silent
 from recommender_assets.training.ranking import ranking_head
-from recommender_assets.training.rating_nmf import nmf_rating_head
+from recommender_assets.training.rating_nmf import floor_and_unit, nmf_rating_head
 from recommender_assets.training.rating_svd import svd_rating_head
+from recommender_assets.training.rating_unit import star_unit
 from recommender_assets.training.rows import Rows, rating_rows, strength_rows
 from recommender_serving.engine.factor_model import RankingHead, RatingHead
 from recommender_serving.engine.history import Observations
@@ -74,11 +75,12 @@ class SparkEngine:
         return Heads(rating=rating, ranking=ranking, curves={"rating_rmse": [rmse], "ranking_loss": [loss]})
 
     def _svd_rating(self, rows: Rows, n_items: int, settings: SvdSettings, seed: int) -> tuple[RatingHead, float]:
-        mean = float(rows.target.mean(dtype=np.float64))
+        mean, unit = float(rows.target.mean(dtype=np.float64)), star_unit(rows.target)
         count = np.bincount(rows.column, minlength=n_items)
-        surplus = np.bincount(rows.column, weights=rows.target - mean, minlength=n_items)
+        above = (rows.target - np.float32(mean)) / np.float32(unit)
+        surplus = np.bincount(rows.column, weights=above, minlength=n_items)
         item_bias = (surplus / (count + _PSEUDO_RATINGS)).astype(np.float32)
-        residual = rows.target - np.float32(mean) - item_bias[rows.column]
+        residual = above - item_bias[rows.column]
         als = ALS(
             rank=settings.factors,
             maxIter=settings.ranking_iterations,
@@ -89,15 +91,18 @@ class SparkEngine:
         head = svd_rating_head(
             settings,
             mean=mean,
+            unit=unit,
             item_bias=item_bias,
             item_factors=item_factors,
             user_bias=np.zeros(rows.n_rows, np.float32),
             user_factors=user_factors,
             implicit_factors=np.empty((0, settings.factors), np.float32),
         )
-        return head, _rmse(rows, residual, user_factors, item_factors)
+        return head, unit * _rmse(rows, residual, user_factors, item_factors)
 
     def _nmf_rating(self, rows: Rows, n_items: int, settings: NmfSettings, seed: int) -> tuple[RatingHead, float]:
+        floor, unit = floor_and_unit(rows)
+        target = (rows.target - np.float32(floor)) / np.float32(unit)
         als = ALS(
             rank=settings.factors,
             maxIter=settings.iterations,
@@ -105,9 +110,9 @@ class SparkEngine:
             nonnegative=True,
             seed=seed,
         )
-        user_factors, item_factors = self._factorise(als, rows, rows.target, n_items)
-        rmse = _rmse(rows, rows.target, user_factors, item_factors)
-        return nmf_rating_head(rows, user_factors, item_factors, settings), rmse
+        user_factors, item_factors = self._factorise(als, rows, target, n_items)
+        rmse = unit * _rmse(rows, target, user_factors, item_factors)
+        return nmf_rating_head(rows, user_factors, item_factors, settings, floor=floor, unit=unit), rmse
 
     def fit_ranking(
         self, rows: Rows, n_items: int, settings: SvdSettings | NmfSettings, seed: int

@@ -17,7 +17,7 @@ from recommender_serving.engine.manifest import Manifest
 
 Algorithm = Literal["svd", "nmf"]
 
-_LIBRARIES = ("numba", "numpy")
+_LIBRARIES = {"local": ("numba", "numpy"), "spark": ("numba", "numpy", "pyspark")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def train(
         weights=matrix.weights,
         scale=matrix.scale,
         seed=settings.training.seed,
-        library_versions={name: version(name) for name in _LIBRARIES},
+        library_versions={name: version(name) for name in _LIBRARIES[settings.training.engine]},
     )
     model = FactorModel(
         manifest=manifest,
