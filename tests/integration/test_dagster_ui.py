@@ -1,0 +1,216 @@
+"""What people do in Dagster's UI, through its GraphQL interface and a browser: a real web server, daemon and runs."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from recommender_assets.local.broker import free_port
+from recommender_assets.local.dagster_client import DagsterClient
+from recommender_assets.local.processes import Processes
+from recommender_serving.engine.champion_pointer import read_pointer
+from tests.browser import running_browser
+from tests.canned_server import CannedServer
+from tests.histories import write_history
+
+PROJECT = Path(__file__).parents[2]
+LOCATION = "recommender_assets"
+INTERVAL_SECONDS = 1
+QUICK = {
+    "ops": {
+        "svd_model": {"config": {"factors": 5, "epochs": 4, "ranking_iterations": 2}},
+        "nmf_model": {"config": {"factors": 4, "iterations": 3, "ranking_iterations": 2}},
+    }
+}
+GROUPS = ("interactions", "features", "models", "evaluation", "champion", "serving")
+
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+    ... on LaunchRunSuccess { run { runId } } ... on RunConfigValidationInvalid { errors { message } }
+    ... on PythonError { message } } }
+"""
+RUN = """
+query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status assetMaterializations {
+    assetKey { path }
+    metadataEntries { label ... on TextMetadataEntry { text } ... on UrlMetadataEntry { url } } } } } }
+"""
+SENSOR = """
+query Sensor($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor {
+    sensorState { status ticks(limit: 50) { id status skipReason } } } } }
+"""
+START = """
+mutation Start($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename ... on PythonError { message } } }
+"""
+STOP = """
+mutation Stop($id: String!) { stopSensor(id: $id) { __typename
+    ... on PythonError { message } } }
+"""
+SENSOR_ID = (
+    "query Id($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor { sensorState { id } } } }"
+)
+REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
+
+
+class Dagster:
+    """The running web server, asked as its own pages ask it."""
+
+    def __init__(self, address: str, root: Path, alarms: CannedServer) -> None:
+        self.address = address
+        self.root = root
+        self.alarms = alarms
+        self._http = httpx.Client(base_url=address, timeout=60)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        answer = self._http.post("/graphql", json={"query": query, "variables": variables}).json()
+        assert "errors" not in answer, answer
+        (data,) = answer["data"].values()
+        return data
+
+    def launch(self, job: str, config: dict[str, Any], *assets: str) -> Any:
+        selector = {**REPOSITORY, "jobName": job}
+        if assets:
+            selector["assetSelection"] = [{"path": [asset]} for asset in assets]
+        return self.ask(LAUNCH, params={"selector": selector, "runConfigData": config})
+
+    def finished(self, launched: Any) -> Any:
+        """The run when it is over."""
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id = launched["run"]["runId"]
+        wait_until(lambda: self.ask(RUN, id=run_id)["status"] in {"SUCCESS", "FAILURE"}, 120, "the run is over")
+        return self.ask(RUN, id=run_id)
+
+    def sensor(self, name: str) -> Any:
+        return self.ask(SENSOR, selector={**REPOSITORY, "sensorName": name})["sensorState"]
+
+    def switch(self, name: str, status: str) -> None:
+        """Until it is so: a tick that is being evaluated writes the sensor's former status back."""
+        selector = {**REPOSITORY, "sensorName": name}
+
+        def switched() -> bool:
+            if status == "RUNNING":
+                self.ask(START, s=selector)
+            else:
+                self.ask(STOP, id=self.ask(SENSOR_ID, s=selector)["sensorState"]["id"])
+            time.sleep(1)
+            return bool(self.sensor(name)["status"] == status)
+
+        wait_until(switched, 30, f"{name} is {status}")
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def alarms() -> Iterator[CannedServer]:
+    server = CannedServer()
+    server.answers = [(200, "ok")]
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def dagster(tmp_path_factory: pytest.TempPathFactory, alarms: CannedServer) -> Iterator[Dagster]:
+    """Code location, web server and daemon with the project's own `dagster.yaml`, on tables of their own."""
+    home = tmp_path_factory.mktemp("dagster")
+    write_history(home / "data")
+    instance = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
+    for section in ("storage", "compute_logs", "local_artifact_storage"):
+        instance[section] = _below(home, instance[section])
+    (home / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
+    code_port, port = free_port(0), free_port(0)
+    location = {"host": "127.0.0.1", "port": code_port, "location_name": LOCATION}
+    workspace = home / "workspace.yaml"
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}), encoding="utf-8")
+    environ = {
+        "DAGSTER_HOME": str(home),
+        "PYTHONPATH": str(PROJECT),
+        "RECOMMENDER_CONFIG": str(PROJECT / "config.yaml"),
+        "RECOMMENDER__STORAGE__ROOT": str(home / "data"),
+        "RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "RECOMMENDER__DAGSTER__FAILURE_WEBHOOK": alarms.address,
+        "RECOMMENDER__DAGSTER__SENSOR_INTERVAL_SECONDS": str(INTERVAL_SECONDS),
+    }
+    module = ["--module-name", "recommender_assets.definitions", "--location-name", LOCATION, "--port", str(code_port)]
+    with Processes(home / "logs") as processes:
+
+        def start(program: str, *arguments: str) -> None:
+            processes.start(program, [str(Path(sys.executable).with_name(program)), *arguments], environ)
+
+        start("dagster", "api", "grpc", *module)
+        start("dagster-webserver", "--workspace", str(workspace), "--port", str(port))
+        start("dagster-daemon", "run", "--workspace", str(workspace))
+        running = Dagster(f"http://127.0.0.1:{port}", home / "data", alarms)
+
+        with DagsterClient(running.address) as client:
+            wait_until(lambda: processes.require_alive() or client.is_loaded(), 120, "Dagster's UI is there")
+        yield running
+        running.close()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _below(home: Path, section: Any) -> Any:
+    if isinstance(section, dict):
+        return {key: str(home / value) if key == "base_dir" else _below(home, value) for key, value in section.items()}
+    return section
+
+
+def test_a_sensor_is_switched_off_and_on_again(dagster: Dagster) -> None:
+    assert dagster.sensor("retraining_sensor")["status"] == "RUNNING", "by default"
+    wait_until(lambda: dagster.sensor("retraining_sensor")["ticks"], 60, "the daemon asks the sensor")
+    dagster.switch("retraining_sensor", "STOPPED")
+    dagster.switch("kafka_offset_sensor", "STOPPED")
+    ticks = dagster.sensor("retraining_sensor")["ticks"]
+    time.sleep(2 * INTERVAL_SECONDS)
+    assert dagster.sensor("retraining_sensor")["ticks"] == ticks
+    dagster.switch("kafka_offset_sensor", "RUNNING")
+
+
+def test_hyper_parameters_are_changed_in_the_launchpad_and_an_asset_is_materialised(dagster: Dagster) -> None:
+    training = dagster.launch("train_job", QUICK)
+    materialised = dagster.finished(dagster.launch("__ASSET_JOB", {}, "items"))
+    assert materialised["status"] == "SUCCESS"
+    assert [made["assetKey"]["path"] for made in materialised["assetMaterializations"]] == [["items"]]
+    trained = dagster.finished(training)
+    assert trained["status"] == "SUCCESS"
+    told = {made["assetKey"]["path"][0]: made["metadataEntries"] for made in trained["assetMaterializations"]}
+    entries = {entry["label"]: entry for entry in told["svd_model"]}
+    assert "/#/experiments/" in entries["mlflow_run"]["url"]
+    assert entries["version"]["text"].startswith("svd-")
+    assert read_pointer(dagster.root) is not None
+
+
+def test_a_mistake_in_the_launchpad_is_refused_and_a_failed_run_reaches_the_alarm(dagster: Dagster) -> None:
+    refused = dagster.launch("train_job", {"ops": {"svd_model": {"config": {"factor": 5}}}})
+    assert refused["__typename"] == "RunConfigValidationInvalid"
+    assert 'unexpected config entry "factor"' in refused["errors"][0]["message"]
+    wrong = {"ops": {"svd_model": {"config": {"factors": -1}}}}
+    launched = dagster.launch("__ASSET_JOB", wrong, "svd_model")
+    assert dagster.finished(launched)["status"] == "FAILURE"
+    wait_until(lambda: dagster.alarms.asked, 60, "the failed run is posted")
+    ((_, _, posted), *_) = dagster.alarms.asked
+    assert posted["run_id"] == launched["run"]["runId"]
+    assert "svd_model" in posted["text"]
+
+
+def test_the_lineage_page_shows_the_groups(dagster: Dagster, tmp_path: Path) -> None:
+    with running_browser(tmp_path) as browser:
+        browser.show_as(width=2_400)
+        browser.open(f"{dagster.address}/asset-groups")
+        for group in GROUPS:
+            browser.wait(f"document.body.innerText.includes({group!r})", 30)
+        browser.open(f"{dagster.address}/locations/{LOCATION}/asset-groups/models/lineage")
+        for asset in ("svd_model", "nmf_model"):
+            browser.wait(f"document.body.innerText.includes({asset!r})", 30)
