@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
-from typing import Literal, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 import click
 from confluent_kafka import KafkaException
@@ -223,6 +223,60 @@ def rollback(to: str | None, reason: str) -> None:
     click.echo(f"champion is {done.pointer.version}, in place of {done.row.predecessor}")
     if done.registry_problem:
         click.echo(f"{done.registry_problem}; the next decision moves its aliases", err=True)
+
+
+@main.command()
+@click.option("--experiment_name", required=True, metavar="NAME", help="As in section experiments, or a new one.")
+@click.option("--control", type=click.Choice(["svd", "nmf"]), help="Algorithm that users get now.")
+@click.option("--treatment", type=click.Choice(["svd", "nmf"]), help="Algorithm that may replace it.")
+@click.option("--metric", type=click.Choice(["ctr", "conversion", "mean_rating"]), help="The question.")
+@click.option(
+    "--min_effect_size",
+    type=float,
+    help="Smallest difference worth finding, absolute: 0.02 is a rate of 0.10 against 0.12 (6,355 users an arm).",
+)
+@click.option("--power", "statistical_power", type=float, help="Probability of finding it.")
+@click.option("--significance", "significance_level", type=float, help="Probability of a false alarm.")
+@click.option("--stop_rule", type=click.Choice(["fixed", "sequential"]), help="One test at the end, or daily looks.")
+@click.option("--duration_days", type=int, default=14, show_default=True, help="Simulated days, or days to plan for.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that simulated visitors do.")
+@click.option(
+    "--simulate", "action", flag_value="simulate", help="Run it on simulated visitors (default if never started)."
+)
+@click.option("--logged", "action", flag_value="logged", help="Analyse what users did (default if it was started).")
+@click.option("--plan", "action", flag_value="plan", help="Users and days it takes at the observed traffic and rate.")
+@click.option("--start", "action", flag_value="start", help="Write its plan down and let users take part.")
+@click.option("--stop", "action", flag_value="stop", help="Let nobody take part any more.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@with_clear_errors
+def experiment(
+    experiment_name: str, duration_days: int, seed: int, action: str | None, *, as_json: bool, **changes: Any
+) -> None:
+    """Run an A/B test on simulated visitors, or plan, start, stop and analyse one with users of the service.
+
+    Flags go over the definition in config.yaml. Simulated visitors draw on ratings that no model was trained on, and
+    use a real service with topics and tables of their own.
+    """
+    from recommender_assets.experiments import command
+    from recommender_assets.experiments.definitions import find_definition
+
+    settings = settings_or_exit()
+    given = {key: value for key, value in changes.items() if value is not None}
+    if action is None:
+        action = "logged" if command.was_started(settings, experiment_name) else "simulate"
+    if action == "stop":
+        lines = command.stop(settings, experiment_name)
+    elif action == "plan":
+        lines = command.plan_lines(settings, find_definition(settings, experiment_name, given), duration_days)
+    elif action == "start":
+        lines = command.start(settings, find_definition(settings, experiment_name, given))
+    elif action == "logged":
+        lines = command.analysed(settings, experiment_name, as_json=as_json)
+    else:
+        definition = find_definition(settings, experiment_name, given)
+        lines = command.simulated(settings, definition, duration_days, seed, as_json=as_json)
+    for line in lines:
+        click.echo(line)
 
 
 @main.command()

@@ -56,4 +56,4 @@ class ExperimentRun:
             )
             for result in self.results
         }
-        return effect_by_day(self.definition.metric, curves, self.definition.min_effect_size)
+        return effect_by_day(self.results[0].metric, curves, self.definition.min_effect_size)

@@ -14,6 +14,8 @@ from recommender_assets.experiments.power import (
 )
 from recommender_serving.engine.experiment_definition import ExperimentDefinition
 
+_PREFERENCE_VARIANCES = (1.0, 0.0)  # one group of users
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -50,9 +52,14 @@ def plan_for(definition: ExperimentDefinition, baseline: ArmMoments) -> Plan:
     the rate with the effect; a mean's is assumed to stay. With unequal shares the smallest arm gets the number that
     equal arms would need.
 
+    Of an interleaving experiment the effect is a preference, between -1 and 1, whose variance is at most 1 whatever
+    the baseline; the users are those who have to click.
+
     Raises:
         ValueError: the metric does not vary, or the rate plus the effect is no proportion.
     """
+    if definition.kind == "interleaving":
+        return Plan(_users_for(definition, _PREFERENCE_VARIANCES), _PREFERENCE_VARIANCES)
     control, effect = baseline.variance, definition.min_effect_size
     treatment = control
     if definition.metric != "mean_rating":
@@ -60,9 +67,13 @@ def plan_for(definition: ExperimentDefinition, baseline: ArmMoments) -> Plan:
         treatment = control * with_effect / without
     if not control > 0:
         raise ValueError(f"{definition.metric} is {baseline.rate:g} for every user: there is no variance to plan with")
+    return Plan(_users_for(definition, (control, treatment)), (control, treatment))
+
+
+def _users_for(definition: ExperimentDefinition, variances: tuple[float, float]) -> int:
     users = sequential_users_per_arm if definition.stop_rule == "sequential" else users_per_arm
     level = definition.significance_level / len(definition.treatments)
-    return Plan(users((control, treatment), effect, definition.statistical_power, level), (control, treatment))
+    return users(variances, definition.min_effect_size, definition.statistical_power, level)
 
 
 def forecast(definition: ExperimentDefinition, plan: Plan, users_per_day: float, duration_days: int) -> Forecast:

@@ -36,12 +36,12 @@ def figures(run: ExperimentRun, result: ExperimentResult) -> dict[str, str]:
     variants = ", ".join(f"{arm} = {variant.algorithm}" for arm, variant in definition.variants.items())
     rows = {
         "experiment": f"{definition.name} ({variants})",
-        "question": f"{definition.metric}, smallest difference worth finding {definition.min_effect_size:g} "
+        "question": f"{result.metric}, smallest difference worth finding {definition.min_effect_size:g} "
         f"(absolute), power {definition.statistical_power:g}, level {definition.significance_level:g}",
         "stop rule": _STOP_RULES[definition.stop_rule].format(users=f"{result.sample_size:,}"),
         "users seen": ", ".join(f"{arm} {users:,}" for arm, users in result.samples.items()),
         "users arrived as planned": f"p = {result.sample_ratio_p_value:.3g}",
-        **{f"{definition.metric} of {arm}": f"{rate:.4f}" for arm, rate in result.rates.items()},
+        **{f"{result.metric} of {arm}": f"{rate:.4f}" for arm, rate in result.rates.items()},
         "difference": _with_interval(result.difference, result.difference_interval, "+.4f"),
         f"lift ({confidence} interval)": _with_interval(result.lift, result.confidence_interval, "+.1%"),
         "p-value": "" if result.p_value is None else f"{result.p_value:.3g} ({result.method})",

@@ -1,5 +1,6 @@
 """The real service, on topics and a storage root of the simulation's own, beside whatever else runs here."""
 
+import subprocess
 import sys
 import time
 import uuid
@@ -27,10 +28,12 @@ class RunningSystem:
     Attributes:
         settings: with the simulation's own storage root and topics.
         address: of the service.
+        service: its process.
     """
 
     settings: Settings
     address: str
+    service: "subprocess.Popen[bytes]"
 
     def wait_for_experiment(self, name: str) -> None:
         """Wait until the service has seen that an experiment runs.
@@ -40,6 +43,11 @@ class RunningSystem:
         """
         with ServiceClient(self.address) as service:
             _wait_until(lambda: service.is_running(name), f"experiment {name} did not run")
+
+    def stop_service(self) -> None:
+        """End the service, which sends to Kafka what it still holds; the broker stays."""
+        self.service.terminate()
+        self.service.wait(_TIMEOUT_SECONDS)
 
 
 @contextmanager
@@ -52,6 +60,7 @@ def running_system(settings: Settings, root: Path, name: str) -> Iterator[Runnin
         name: of the experiment; the topics' names begin with it.
     """
     with ExitStack() as stack:
+        processes = stack.enter_context(Processes(root / "logs"))
         servers = settings.streaming.kafka_bootstrap_servers
         if not broker_answers(settings.streaming):
             servers = stack.enter_context(LocalBroker(root / "kafka", port=0)).bootstrap_servers
@@ -60,13 +69,12 @@ def running_system(settings: Settings, root: Path, name: str) -> Iterator[Runnin
         stack.callback(delete_topics, own.streaming, (own.streaming.topic, own.recommendation_log.topic))
         create_topic(own)
         create_log_topic(own)
-        processes = stack.enter_context(Processes(root / "logs"))
         port = free_port(0)
-        processes.start("service", [sys.executable, "-m", "recommender_serving"], _environment(own, port))
+        process = processes.start("service", [sys.executable, "-m", "recommender_serving"], _environment(own, port))
         address = f"http://127.0.0.1:{port}"
         with ServiceClient(address) as service:
             _wait_until(lambda: _is_ready(service, processes), "the service was not ready")
-        yield RunningSystem(own, address)
+        yield RunningSystem(own, address, process)
 
 
 def _is_ready(service: ServiceClient, processes: Processes) -> bool:

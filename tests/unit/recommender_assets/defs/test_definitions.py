@@ -31,6 +31,7 @@ ASSETS = {
     "recommendation_service": ("serving", {"champion"}),
     "served_lists_topic": ("experiments", set()),
     "recommendation_log": ("experiments", {"served_lists_topic"}),
+    "experiment_report": ("experiments", {"recommendation_log", "interactions"}),
 }
 EXTERNAL = {"user_interactions_topic", "served_lists_topic", "recommendation_service"}
 BLOCKING = {
@@ -55,7 +56,10 @@ SENSORS = {
     "live_guardrail_sensor",
     "failure_webhook_sensor",
 }
-TABLES = {"interactions", "interaction_history", "items", "user_profiles", "item_profiles", "recommendation_log"}
+TABLES = {
+    *("interactions", "interaction_history", "items", "user_profiles", "item_profiles"),
+    *("recommendation_log", "experiment_report"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,7 @@ def test_what_would_reach_users_blocks_what_is_downstream(definitions: dg.Defini
         ("ingest_job", INGESTION, {"recommender/ingests": "true"}),
         ("train_job", TRAINING, {"recommender/trains": "true"}),
         ("backfill_job", {"interaction_history", "items"}, {}),
+        ("experiment_report_job", {"experiment_report"}, {}),
         ("recommendation_job", INGESTION | TRAINING, {"recommender/ingests": "true", "recommender/trains": "true"}),
     ],
 )
@@ -113,7 +118,7 @@ def test_jobs(definitions: dg.Definitions, job: str, assets: set[str], tags: dic
 
 
 def test_a_run_whose_process_died_is_repeated_whole(definitions: dg.Definitions) -> None:
-    for job in ("ingest_job", "train_job", "recommendation_job", "backfill_job"):
+    for job in ("ingest_job", "train_job", "recommendation_job", "backfill_job", "experiment_report_job"):
         assert definitions.resolve_job_def(job).tags["dagster/retry_strategy"] == "ALL_STEPS"
 
 

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -5,15 +8,14 @@ from recommender_assets.experiments.experiment_run import ExperimentRun
 from recommender_assets.experiments.tracking import track
 from recommender_assets.promotion.registry import Registry
 from recommender_assets.settings import Settings
-from tests.matrices import default_settings
 from tests.unit.recommender_assets.experiments.runs import experiment_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return default_settings(str(tmp_path_factory.mktemp("data")))
+@pytest.fixture
+def settings(tmp_path: Path, settings_at: Callable[[Path], Settings]) -> Settings:
+    return settings_at(tmp_path)
 
 
 def test_an_experiment_is_one_run_with_plan_daily_curve_verdict_and_plot(settings: Settings) -> None:
