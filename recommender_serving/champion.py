@@ -28,6 +28,7 @@ from recommender_serving.snapshot import Snapshot
 _DEGRADING_STATES = (FollowState.UNREACHABLE, FollowState.TOPIC_REPLACED)
 REASON_CODES = (*map(str, _DEGRADING_STATES), "events_lost", "champion_refused")
 _NEW_ITEMS_SECONDS = 1.0
+_WARM_UP_SECONDS = 3.0  # before a swap; a rollback is to take effect within five
 
 logger = logging.getLogger(__name__)
 
@@ -203,10 +204,10 @@ class Champion:
         for forget in forgets_after(forgotten, topic_id, earliest(starts.values())):
             live.apply(*forget)
         by_version = {version: self._snapshot(loaded[version], live, start) for version, start in starts.items()}
-        for snapshot in by_version.values():
-            await snapshot.new_items.refresh()
         by_algorithm = {algorithm: by_version[version] for algorithm, version in chosen.items()}
-        self._swap(Deployment(pointer, by_version[pointer.version], by_algorithm, by_version))
+        deployment = Deployment(pointer, by_version[pointer.version], by_algorithm, by_version)
+        await self._warm_up(deployment)
+        self._swap(deployment)
         await self._live_updates.discard_before(self._still_needed(starts.values()))
 
     def _snapshot(self, loaded: LoadedModel, live: LiveEvents, start: Mapping[int, int]) -> Snapshot:
@@ -216,6 +217,18 @@ class Champion:
                 return snapshot
         cache_bytes = int(self._settings.api.cache_megabytes * 1e6)
         return Snapshot(loaded, live, start, metrics=self._metrics, cache_bytes=cache_bytes, threads=self._threads)
+
+    async def _warm_up(self, next_: Deployment) -> None:
+        """Give the models that are to serve what those that serve have gathered: new items, and who asked lately."""
+        for snapshot in next_.by_version.values():
+            await snapshot.new_items.refresh()
+        current = {} if self._deployment is None else self._deployment.by_algorithm
+        replaced = {
+            name: snapshot for name, snapshot in current.items() if snapshot is not next_.by_algorithm.get(name)
+        }
+        for algorithm in replaced.keys() & next_.by_algorithm.keys():
+            seconds = _WARM_UP_SECONDS / len(replaced)
+            await next_.by_algorithm[algorithm].take_over(replaced[algorithm], seconds)
 
     def _snapshots(self) -> list[Snapshot]:
         return [] if self._deployment is None else list(self._deployment.by_version.values())

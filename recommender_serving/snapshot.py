@@ -87,11 +87,7 @@ class Snapshot:
             self._cache_hits.inc()
         else:
             self._cache_misses.inc()
-            space = self.catalogue.space
-            found = await self._find(user.state, wanted, space)
-            rendered = render(self._described(user.state, found, space), floor=self._floor(found, wanted))
-            if space is self.catalogue.space:
-                self._users.add_list(user_id, user, wanted, rendered)
+            rendered = await self._rendered(user_id, user, wanted)
         return rendered
 
     async def kept(self, user_id: str, key: Hashable, make: Callable[[], Awaitable[RenderedList]]) -> RenderedList:
@@ -107,6 +103,22 @@ class Snapshot:
         if user is not self._stranger and space is self.catalogue.space:
             self._users.add_list(user_id, user, key, rendered)
         return rendered
+
+    async def take_over(self, other: "Snapshot", seconds: float) -> None:
+        """Render what another model's latest askers were shown, so that they need not wait for it after a swap.
+
+        Args:
+            other: The model that answered so far.
+            seconds: When to stop at the latest.
+        """
+        until = time.monotonic() + seconds
+        for user_id, keys in other._users.latest():  # noqa: SLF001 (its own class)
+            for key in keys:
+                if time.monotonic() > until:
+                    return
+                if isinstance(key, ListSettings):
+                    await self._rendered(user_id, self._up_to_date(user_id), key)
+                    await asyncio.sleep(0)  # requests come first
 
     async def recommend(self, user_id: str, wanted: ListSettings) -> RecommendationList:
         """The best items for a user, best first; fewer only if fewer are left."""
@@ -167,6 +179,15 @@ class Snapshot:
         user.generation = self.catalogue.generation
         return user
 
+    async def _rendered(self, user_id: str, user: CachedUser[UserState], wanted: ListSettings) -> RenderedList:
+        """A list that is not kept; it is from now on."""
+        space = self.catalogue.space
+        found = await self._find(user.state, wanted, space)
+        rendered = render(self._described(user.state, found, space), floor=self._floor(found, wanted, space))
+        if space is self.catalogue.space:
+            self._users.add_list(user_id, user, wanted, rendered)
+        return rendered
+
     def _rechecked(self, user_id: str, user: CachedUser[UserState]) -> CachedUser[UserState]:
         """The entry without the lists that new items have changed since."""
         catalogue = self.catalogue
@@ -217,9 +238,11 @@ class Snapshot:
             as_of=state.as_of,
         )
 
-    def _floor(self, found: TopItems, wanted: ListSettings) -> float:
+    def _floor(self, found: TopItems, wanted: ListSettings, space: ItemSpace) -> float:
         """See `RenderedList.floor`."""
-        if wanted.popularity_discount or wanted.diversity or (found.items >= self.model.n_items).any():
+        if wanted.popularity_discount or wanted.diversity:
+            return math.nan
+        if space.new.ids and (found.items >= self.model.n_items).any():
             return math.nan
         return float(found.scores[-1]) if len(found.items) == wanted.n else -math.inf
 

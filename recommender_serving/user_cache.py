@@ -57,6 +57,10 @@ class UserCache(Generic[S]):
             self._users.move_to_end(user_id)
         return user
 
+    def latest(self) -> list[tuple[str, list[Hashable]]]:
+        """Users with the keys of their lists, from the one who asked last."""
+        return [(user_id, list(user.lists)) for user_id, user in reversed(self._users.items())]
+
     def put(self, user_id: str, state: S, version: int, state_bytes: int) -> CachedUser[S]:
         """Keep a new state; lists made from an older one are dropped."""
         old = self._users.pop(user_id, None)

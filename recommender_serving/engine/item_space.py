@@ -174,8 +174,9 @@ class ItemSpace:
         self, known: NDArray[np.float32], new: NDArray[np.float32], items: NDArray[np.integer]
     ) -> NDArray[np.float32]:
         n = self.model.n_items
-        rows: NDArray[np.float32] = known[np.minimum(items, n - 1)]
-        if self.new.ids:
-            is_new = items >= n
-            rows[is_new] = new[items[is_new] - n]
+        rows: NDArray[np.float32] = known[np.minimum(items, n - 1) if self.new.ids else items]
+        if not self.new.ids:
+            return rows
+        is_new = items >= n
+        rows[is_new] = new[items[is_new] - n]
         return rows

@@ -294,3 +294,20 @@ async def test_the_watch_outlives_what_it_did_not_expect(service: Service, caplo
             assert await version_of(client) == FIRST.version
         await until(lambda: is_version(client, SECOND.version))
     assert "looking after the champion failed" in caplog.text
+
+
+async def test_whoever_asked_lately_does_not_wait_for_a_new_champion_to_render(service: Service) -> None:
+    service.publish(make_model(version="svd-a"))
+    async with service.ready() as client:
+        for user in ("u1", "u2"):
+            await recommend(client, user)
+        service.publish(make_model(version="svd-b", seed=1), predecessor="svd-a")
+        await until(lambda: _serves(client, "svd-b"))
+        hits = await metric(client, 'recommender_list_cache_total{result="hit"}')
+        for user in ("u1", "u2"):
+            assert (await recommend(client, user))["model"]["version"] == "svd-b"
+        assert await metric(client, 'recommender_list_cache_total{result="hit"}') == hits + 2
+
+
+async def _serves(client: Client, version: str) -> bool:
+    return bool((await client.get("/model")).json()["version"] == version)

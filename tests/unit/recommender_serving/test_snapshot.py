@@ -256,3 +256,26 @@ def test_an_event_is_known_by_id_and_time_together() -> None:
         assert not snapshot.holds(make_event("u0", "i01", event_id="id-1", timestamp_us=START_US + 1))
         assert not snapshot.holds(make_event("u0", "i01", event_id="id-2"))
         assert not snapshot.holds(make_event("u1", "i01", event_id="id-1"))
+
+
+async def test_another_models_latest_askers_find_their_lists_ready() -> None:
+    live = LiveEvents({})
+    old, new = (snapshot_of(make_model(n_users=9, n_items=20, seed=seed), live) for seed in (0, 1))
+    asked = [("u1", ListSettings(5)), ("u2", ListSettings(7, exclude_seen=False)), ("guest", ListSettings(5))]
+    for user_id, wanted in asked:
+        await old.answer(user_id, wanted)
+    await new.take_over(old, seconds=60)
+    ready = {(user_id, key) for user_id, user in new._users._users.items() for key in user.lists}
+    assert ready == set(asked[:2])
+    fresh = snapshot_of(make_model(n_users=9, n_items=20, seed=1), live)
+    for user_id, wanted in asked:
+        assert await new.answer(user_id, wanted) == await fresh.answer(user_id, wanted)
+
+
+async def test_taking_over_ends_in_time_and_begins_with_the_latest() -> None:
+    old, new = snapshot_of(make_model(n_users=9, n_items=20)), snapshot_of(make_model(n_users=9, n_items=20, seed=1))
+    for user in range(9):
+        await old.answer(f"u{user}", ListSettings(5))
+    assert [user_id for user_id, _ in old._users.latest()] == [f"u{user}" for user in range(8, -1, -1)]
+    await new.take_over(old, seconds=-1)
+    assert len(new._users) == 0
