@@ -7,7 +7,7 @@ ONCE ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo monitor test fault-test check check-images docs format setup prerequisites jars kernels lock clean distclean
+.PHONY: help demo monitor test fault-test check check-images check-notebooks docs format setup prerequisites jars kernels lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster 
 
 check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
 	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py
+
+check-notebooks: $(STAMPS)/packages ## Execute every notebook on the embedded ratings
+	@for notebook in notebooks/*.py; do echo "$$notebook"; MPLBACKEND=Agg $(BIN)/python -W ignore $$notebook >/dev/null || exit 1; done
 
 docs: $(STAMPS)/packages ## Write the generated pages of docs/ anew
 	@$(BIN)/python -m docs.generate
