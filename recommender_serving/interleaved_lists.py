@@ -16,22 +16,16 @@ class _Entry(Protocol):
         """Id of the item."""
 
 
-class _RankedList(Protocol):
-    @property
-    def as_of(self) -> str:
-        """Time of the newest event that counts."""
-
-    @property
-    def recommendations(self) -> Sequence[_Entry]:
-        """The items."""
-
-
 E = TypeVar("E", bound=_Entry)
 
 
 async def interleaved_list(experiment: str, user_id: str, control: Ranker, treatment: Ranker) -> RenderedList:
-    """The merged list, with the arm that placed each item; the same until the user's next event or model."""
-    key = (experiment, control.wanted, treatment.wanted, treatment.snapshot.model.version)
+    """The merged list, with the arm that placed each item; the same until the user's next event or model.
+
+    It is kept with control's lists, so its key holds what the treatment's ranking depends on.
+    """
+    other = treatment.snapshot
+    key = (experiment, control.wanted, treatment.wanted, other.model.version, other.catalogue.generation)
 
     async def make() -> RenderedList:
         one = await control.snapshot.recommend(user_id, control.wanted)

@@ -310,6 +310,38 @@ async def test_an_interleaved_list_hides_its_teams_and_logs_them(service: Servic
     assert 5 < first_picks.count("control") < 27
 
 
+async def test_users_that_nobody_knows_have_coins_of_their_own(service: Service) -> None:
+    deploy_both(service)
+    start(service.root, kind="interleaving")
+    async with service.ready() as client:
+        teams = [logged(service, await recommend(client, f"nobody{number}")).teams for number in range(30)]
+        again = [logged(service, await recommend(client, f"nobody{number}")).teams for number in range(30)]
+    assert teams == again
+    assert len(set(teams)) > 15
+
+
+async def test_an_interleaved_list_follows_the_treatments_model(service: Service) -> None:
+    deploy_both(service)
+    start(service.root, kind="interleaving")
+    service.publish(make_model("nmf", n_users=30, n_items=40, seed=9, version="nmf-2"))
+    service.promote("svd-1", deployed=VERSIONS)
+    async with service.ready() as client:
+
+        async def is_interleaved_with(version: str) -> bool:
+            record = logged(service, await recommend(client, "u02"))
+            return record.treatment_version == version
+
+        await until(lambda: is_interleaved_with("nmf-1"))
+        service.promote("svd-1", deployed={"svd": "svd-1", "nmf": "nmf-2"})
+        await until(lambda: is_interleaved_with("nmf-2"))
+        record = logged(service, await recommend(client, "u02"))
+        assert record.teams is not None
+        own = items_of(await recommend(client, "u02", algorithm="nmf"))
+        placed = [item for item, team in zip(record.items, record.teams, strict=True) if team == "treatment"]
+        assert len(placed) == 5
+        assert set(placed) <= set(own)
+
+
 async def test_the_coins_are_tossed_anew_after_an_event(service: Service) -> None:
     deploy_both(service)
     start(service.root, kind="interleaving")
