@@ -112,7 +112,10 @@ def init_tables() -> None:
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events per second.  [default: no limit]")
 @with_clear_errors
 def replay(rate: float | None) -> None:
-    """Send the ratings that are newer than the imported history to Kafka, in time order."""
+    """Send the built-in ratings that are newer than the imported history to Kafka, in time order.
+
+    Only with history.source: movielens.
+    """
     from recommender_assets.local.replay import replay_ratings
 
     settings = settings_or_exit()

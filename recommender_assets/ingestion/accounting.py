@@ -27,7 +27,8 @@ def accounting_differences(root: Path) -> list[str]:
 
     A file that lies within one range of the ledger, as ingestion writes them, is compared with that range. Files that
     OPTIMIZE merged from several ranges are compared as a whole with what the other files leave over. A row that is
-    lost and another that is doubled within the same range have the same count: only the exact proof sees that. Rows
+    lost and another that is doubled within the same range have the same count: `micro_batch` refuses to write such
+    files, and the exact proof sees them. Rows
     that were removed on purpose are counted as if they were there.
     """
     ledger = read_table(root, "ingestion_ledger").to_pylist()

@@ -4,18 +4,20 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 
+import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from recommender_assets.ingestion.commits import latest_commit_time, next_commit_time, remove_uncommitted
 from recommender_assets.ingestion.ledger import LedgerPosition, accounting_errors, ledger_position
-from recommender_assets.ingestion.micro_batch import write_micro_batch
+from recommender_assets.ingestion.micro_batch import PartitionCounts, write_micro_batch
 from recommender_assets.ingestion.removed_rows import forget_unfinished
-from recommender_assets.ingestion.tables import TableName, create_tables, read_table, table_path
+from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, read_table, table_path
 from recommender_assets.ingestion.topic_position import (
     DataExpiredError,
     Watermarks,
@@ -91,6 +93,7 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
     is skipped, and so is one whose row was removed on purpose (a forgotten user's, an expired one); the others are
     decoded and deduplicated like new ones. The ledger accounts for the range already, so it
     is neither read nor written as new: `every_record_is_accounted_for` holds afterwards if the tables are whole again.
+    Table `rereadings` has a row for each range, with what was put back.
 
     Args:
         spark: starts a session; called when there is something to read.
@@ -120,6 +123,7 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
         committed_at = next_commit_time(None) if (latest := latest_commit_time(root)) is None else latest
         written = write_micro_batch(missing, root, topic_id, settings.ratings, committed_at)
         written.commit(root, committed_at)
+        _write_down(settings, topic_id, ranges, written.counts)
         counts = written.counts.values()
         return Rereading(
             ranges=ranges,
@@ -129,6 +133,29 @@ def reread(spark: Callable[[], SparkSession], settings: Settings, requested: Req
             rejected=sum(count.rejected for count in counts),
             errors=accounting_errors(root),
         )
+
+
+def _write_down(
+    settings: Settings,
+    topic_id: str,
+    ranges: Mapping[int, tuple[int, int]],
+    counts: Mapping[int, PartitionCounts],
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    rows = [
+        {
+            "topic": settings.streaming.topic,
+            "topic_id": topic_id,
+            "kafka_partition": partition,
+            "from_offset": start,
+            "to_offset": end,
+            **asdict(counts.get(partition, PartitionCounts())),
+            "reread_at": now,
+        }
+        for partition, (start, end) in ranges.items()
+    ]
+    table = pa.Table.from_pylist(rows, schema=SCHEMAS["rereadings"])
+    write_deltalake(table_path(settings.root, "rereadings"), table, mode="append")
 
 
 def _milliseconds(text: str) -> int:

@@ -17,6 +17,7 @@ TableName = Literal[
     "interactions",
     "rejected_events",
     "ingestion_ledger",
+    "rereadings",
     "removed_rows",
     "forgotten_users",
     "interaction_history",
@@ -113,6 +114,19 @@ SCHEMAS: dict[TableName, pa.Schema] = {
             ("lost", pa.int64()),
             ("status", pa.string()),
             ("committed_at", _TIMESTAMP),
+        ]
+    ),
+    "rereadings": pa.schema(
+        [
+            ("topic", pa.string()),
+            ("topic_id", pa.string()),
+            ("kafka_partition", pa.int32()),
+            ("from_offset", pa.int64()),
+            ("to_offset", pa.int64()),
+            ("accepted", pa.int64()),
+            ("duplicate", pa.int64()),
+            ("rejected", pa.int64()),
+            ("reread_at", _TIMESTAMP),
         ]
     ),
     "removed_rows": pa.schema(

@@ -20,11 +20,20 @@ _ERRORS_ONLY = 3  # a broker that has just started makes librdkafka warn and try
 
 
 class ReplayError(RuntimeError):
-    """Kafka did not take all events."""
+    """There is nothing to replay, or Kafka did not take all events."""
 
 
 def ratings_to_replay(settings: Settings) -> pa.Table:
-    """Ratings newer than the history's last month, in time order (columns of `sources.ratings`)."""
+    """Ratings newer than the history's last month, in time order (columns of `sources.ratings`).
+
+    Raises:
+        ReplayError: the configured history is not the one whose later ratings are built in.
+    """
+    if settings.history.source != "movielens":
+        raise ReplayError(
+            f"history.source is {settings.history.source}: only the built-in ratings (movielens) can be replayed, and "
+            f"their users and items are others than those of {settings.history.path}"
+        )
     return sources.ratings().filter(pc.field("timestamp") >= history_with_range(settings).end)
 
 

@@ -74,3 +74,11 @@ def test_reading_again_adds_no_row_and_puts_back_the_missing_ones(
     assert_proven(settings)
     assert ledger_position(settings.root, topic) == position, "what is new is left to ingestion"
     assert table_version(settings.root, "ingestion_ledger") == ledger
+    written = read_table(settings.root, "rereadings").sort_by("reread_at").to_pylist()
+    assert [
+        [row[name] for name in ("from_offset", "to_offset", "accepted", "duplicate", "rejected")] for row in written
+    ] == [
+        [0, 8, 0, 0, 0],
+        [3, 8, 2, 1, 0],
+        [0, 8, rest.accepted, rest.duplicate, rest.rejected],
+    ]

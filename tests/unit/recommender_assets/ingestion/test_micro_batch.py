@@ -1,10 +1,11 @@
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_assets.ingestion.event_files import IDENTITY
-from recommender_assets.ingestion.micro_batch import PartitionCounts, _counts
+from recommender_assets.ingestion.micro_batch import DoubledRecordError, PartitionCounts, _counts, require_one_row_each
 
 
 def rows(*partitions: int) -> npt.NDArray[np.void]:
@@ -38,3 +39,21 @@ def test_counts_are_those_of_a_plain_loop(records: list[tuple[int, str]]) -> Non
     valid = [by_fate["accepted"], by_fate["duplicate"]]
     counted = _counts(valid, [by_fate["duplicate"]], [by_fate["rejected"]])
     assert counted == {p: PartitionCounts(*counts) for p, counts in expected.items()}
+
+
+def identities_at(*positions: tuple[int, int]) -> npt.NDArray[np.void]:
+    rows = np.zeros(len(positions), IDENTITY)
+    for row, (partition, offset) in zip(rows, positions, strict=True):
+        row["kafka_partition"], row["kafka_offset"] = partition, offset
+    return rows
+
+
+def test_a_record_with_one_row_each_is_in_order() -> None:
+    require_one_row_each([])
+    require_one_row_each([identities_at((0, 1), (1, 1)), identities_at((0, 2)), identities_at()])
+
+
+@pytest.mark.parametrize("files", [[[(0, 1), (1, 7), (1, 7)]], [[(0, 1), (1, 7)], [(1, 7), (0, 2)]]])
+def test_a_record_with_two_rows_in_one_or_two_files_is_refused(files: list[list[tuple[int, int]]]) -> None:
+    with pytest.raises(DoubledRecordError, match="partition 1, offset 7 has more than one row"):
+        require_one_row_each([identities_at(*file) for file in files])

@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from recommender_assets.ingestion import sources
 from recommender_assets.local import replay
 from recommender_assets.local.replay import ReplayError, ratings_to_replay, send_ratings
-from recommender_assets.settings import Settings, load_settings
+from recommender_assets.settings import HistorySettings, Settings, load_settings
 from recommender_serving.engine.events import Event, decode_event, derived_event_id
 
 
@@ -26,6 +27,12 @@ def test_history_and_replay_together_are_all_ratings(settings: Settings) -> None
     assert replayed.num_rows > 0
     assert replayed.num_rows + imported.num_rows == sources.ratings().num_rows
     assert pc.min(replayed["timestamp"]).as_py() >= settings.history.end > pc.max(imported["timestamp"]).as_py()
+
+
+def test_another_history_has_nothing_to_replay(settings: Settings) -> None:
+    other = msgspec.structs.replace(settings, history=HistorySettings(source="csv", path="mine.csv"))
+    with pytest.raises(ReplayError, match=r"history\.source is csv: only the built-in ratings .* those of mine\.csv"):
+        ratings_to_replay(other)
 
 
 class RefusingProducer:
