@@ -15,13 +15,17 @@ from pathlib import Path
 
 import click
 import numpy as np
+from confluent_kafka import KafkaException
 
+from recommender_assets.ingestion.accounting import accounting_differences
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps
-from tests.fault.generator import Generator
+from tests.fault.generator import Difference, Generator
 from tests.fault.system import System
 
 TMPFS_SIZE = "512m"
 POISON = 10_000
+SHOWN = 50
+TOO_OFTEN = 3
 # Of ten points: the Spark process four times, the broker four times, a Dagster run and the disk once each.
 ORDER = ("spark", "broker", "spark", "broker", "disk", "spark", "broker", "dagster", "spark", "broker")
 
@@ -35,8 +39,20 @@ class Campaign:
         self.random = np.random.default_rng(seed)
         self.has_small_disk = has_small_disk
 
-    def point(self, kind: str) -> list[str]:
+    def point(self, kind: str) -> list[Difference]:
         """Break one thing while events come in, mend it, drain, and say what is wrong afterwards."""
+        try:
+            self._break(kind)
+        except (AssertionError, KafkaException) as error:
+            if self.system.is_running:
+                self.system.kill()
+            self.system.forget_ended()
+            return [Difference("stuck", str(error))]
+        root = self.system.settings.root
+        unproven = contiguity_gaps(root) + accounting_errors(root) + accounting_differences(root)
+        return self.generator.differences() + [Difference("unproven", text) for text in unproven]
+
+    def _break(self, kind: str) -> None:
         if kind != "dagster" and not self.system.is_running:
             self.system.stream()
         if kind != "dagster":
@@ -57,8 +73,6 @@ class Campaign:
         if not self.system.is_running:
             self.system.stream()
         self.system.drain()
-        root = self.system.settings.root
-        return self.generator.differences() + contiguity_gaps(root) + accounting_errors(root)
 
     def _produce(self) -> None:
         self.generator.produce(int(self.random.integers(200, 3_000)))
@@ -127,7 +141,7 @@ def main(points: int, seed: int, minutes: float | None) -> None:
     """Break Spark, the broker, Dagster runs and the disk at random points, and compare after each."""
     started = time.monotonic()
     done: Counter[str] = Counter()
-    wrong: list[str] = []
+    wrong: list[Difference] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         has_small_disk = small_disk(folder / "disk")
@@ -135,30 +149,38 @@ def main(points: int, seed: int, minutes: float | None) -> None:
         try:
             campaign = Campaign(system, seed, has_small_disk=has_small_disk)
             campaign.generator.poison(POISON)
+            kinds = [kind for kind in ORDER if has_small_disk or kind != "disk"]
             for number in range(points):
                 if minutes is not None and time.monotonic() - started > 60 * minutes:
                     break
-                kind = ORDER[number % len(ORDER)]
-                if kind == "disk" and not has_small_disk:
-                    continue
+                kind = kinds[number % len(kinds)]
                 found = campaign.point(kind)
                 done[kind] += 1
-                wrong += [f"point {number}, {kind}: {text}" for text in found]
-                state = "; ".join(found[:5]) or f"{len(campaign.generator.sent):,} records, all as they should be"
-                click.echo(f"{time.monotonic() - started:6.0f} s  {number + 1:3}/{points} {kind:8} {state}")
+                wrong += [Difference(which, f"point {number + 1}, {kind}: {text}") for which, text in found]
+                state = "; ".join(text for _, text in found[:5]) or "all as they should be"
+                records = len(campaign.generator.sent)
+                seconds = time.monotonic() - started
+                click.echo(f"{seconds:6.0f} s  {number + 1:3}/{points} {kind:8} {records:,} records, {state}")
+                if sum(which == "stuck" for which, _ in wrong) >= TOO_OFTEN:
+                    click.echo("stopped: the system did not come back too often")
+                    break
         finally:
             system.close()
             if has_small_disk:
                 subprocess.run(["umount", str(folder / "disk")], check=True)
+    of_kind = Counter(which for which, _ in wrong)
     result = {
         "points": sum(done.values()),
-        "by_kind": dict(done),
+        "kinds": dict(done),
         "records": len(campaign.generator.sent),
-        "by_fate": dict(Counter(record.fate for record in campaign.generator.sent.values())),
-        "differences": len(wrong),
+        "fates": dict(Counter(record.fate for record in campaign.generator.sent.values())),
+        "lost": of_kind.pop("lost", 0),
+        "doubled": of_kind.pop("doubled", 0),
+        "wrong_reason": of_kind.pop("wrong_reason", 0),
+        "other_differences": dict(of_kind),
         "seconds": round(time.monotonic() - started),
     }
-    click.echo("\n".join(wrong))
+    click.echo("\n".join(text for _, text in wrong[:SHOWN]), err=True)
     click.echo(json.dumps(result))
     sys.exit(1 if wrong else 0)
 

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,13 @@ class Sent:
 
     value: bytes | None
     fate: str
+
+
+class Difference(NamedTuple):
+    """Something that is not as it was sent: of which kind, and what."""
+
+    kind: Literal["lost", "doubled", "invented", "wrong_reason", "other_bytes", "unproven", "stuck"]
+    text: str
 
 
 @dataclass
@@ -77,14 +85,14 @@ class Generator:
         """Wait until the broker has everything."""
         assert self._producer.flush(120) == 0, "the broker did not take everything"
 
-    def differences(self) -> list[str]:
+    def differences(self) -> list[Difference]:
         """Where the tables differ from what was sent; empty = nothing lost, nothing doubled, every reason right."""
         self.flush()
         rows = _rows(self.settings)
         found = Counter(position for position, _, _ in rows)
-        errors = [f"{len(self.sent.keys() - found.keys())} records lost"] if self.sent.keys() - found.keys() else []
-        errors += [f"{position}: {count} rows" for position, count in found.items() if count > 1]
-        errors += [f"{position}: never sent" for position in found.keys() - self.sent.keys()]
+        errors = [Difference("lost", f"{position} has no row") for position in self.sent.keys() - found.keys()]
+        errors += [Difference("doubled", f"{position} has {n} rows") for position, n in found.items() if n > 1]
+        errors += [Difference("invented", f"{position} was never sent") for position in found.keys() - self.sent.keys()]
         accepted: Counter[bytes | None] = Counter()
         for position, value, reason in rows:
             record = self.sent.get(position)
@@ -93,12 +101,12 @@ class Generator:
             if reason == EVENT:
                 accepted[record.value] += 1
             elif value != (record.value and record.value[:MAX_EVENT_BYTES]):
-                errors.append(f"{position}: other bytes than were sent")
+                errors.append(Difference("other_bytes", f"{position} has other bytes than were sent"))
             if reason != record.fate and (record.fate, reason) != (EVENT, "duplicate"):
-                errors.append(f"{position}: {reason}, expected {record.fate}")
-        errors += [f"{value!r} accepted {count} times" for value, count in accepted.items() if count > 1]
+                errors.append(Difference("wrong_reason", f"{position}: {reason}, expected {record.fate}"))
+        errors += [Difference("doubled", f"{value!r} accepted {n} times") for value, n in accepted.items() if n > 1]
         missing = {record.value for record in self.sent.values() if record.fate == EVENT} - accepted.keys()
-        return errors + [f"{value!r} was never accepted" for value in missing]
+        return errors + [Difference("lost", f"{value!r} was never accepted") for value in missing]
 
     def _send(self, record: Sent) -> None:
         partition = int(self._random.integers(self.settings.streaming.partitions))

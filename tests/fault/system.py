@@ -90,7 +90,7 @@ class System:
 
     def forget_ended(self) -> None:
         """After a process that ended by itself, as one whose disk is full may."""
-        assert not self.is_running
+        assert not self.is_running, "the process still runs"
         self._process = None
 
     def stop(self) -> int:
