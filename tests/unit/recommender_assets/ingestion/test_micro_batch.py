@@ -1,11 +1,26 @@
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender_assets.ingestion.event_files import IDENTITY
-from recommender_assets.ingestion.micro_batch import DoubledRecordError, PartitionCounts, _counts, require_one_row_each
+from recommender_assets.ingestion import micro_batch
+from recommender_assets.ingestion.event_files import IDENTITY, WrittenFile
+from recommender_assets.ingestion.micro_batch import (
+    DoubledRecordError,
+    PartitionCounts,
+    _by_fate,
+    _counts,
+    require_one_row_each,
+    write_micro_batch,
+)
+from recommender_assets.ingestion.tables import create_tables
+from recommender_serving.engine.config import RatingScale
 
 
 def rows(*partitions: int) -> npt.NDArray[np.void]:
@@ -57,3 +72,33 @@ def test_a_record_with_one_row_each_is_in_order() -> None:
 def test_a_record_with_two_rows_in_one_or_two_files_is_refused(files: list[list[tuple[int, int]]]) -> None:
     with pytest.raises(DoubledRecordError, match="partition 1, offset 7 has more than one row"):
         require_one_row_each([identities_at(*file) for file in files])
+
+
+def test_every_parsed_record_goes_to_one_of_two_tables() -> None:
+    def parsed(*reasons: str | None) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pydict(
+            {"kafka_offset": range(len(reasons)), "reason": pa.array(reasons, pa.string())}
+        )
+
+    def fates(*reasons: str | None) -> dict[str, list[int]]:
+        return {name: rows["kafka_offset"].to_pylist() for name, rows in _by_fate(parsed(*reasons)) if rows.num_rows}
+
+    assert fates(None, "malformed_json", None) == {"interactions": [0, 2], "rejected_events": [1]}
+    assert fates(None, None) == {"interactions": [0, 1]}
+    assert fates("missing_field") == {"rejected_events": [0]}
+
+
+def test_a_batch_in_which_a_record_became_two_rows_is_not_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_tables(tmp_path)
+    files = [
+        WrittenFile("interactions", "a", 1, "{}", identities_at((0, 0), (0, 1))),
+        WrittenFile("rejected_events", "b", 1, "{}", identities_at((0, 1))),
+    ]
+    monkeypatch.setattr(micro_batch, "kafka_records", lambda records: records)
+    monkeypatch.setattr(micro_batch, "_written", lambda *_: files)
+    monkeypatch.setattr(micro_batch, "duplicates", lambda *_: [np.zeros(2, np.bool_)])
+    records: Any = None
+    with pytest.raises(DoubledRecordError, match="partition 0, offset 1"):
+        write_micro_batch(records, tmp_path, "id", RatingScale(), dt.datetime.now(dt.UTC))

@@ -1,6 +1,7 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -117,3 +118,31 @@ def test_the_summary_names_ranges_and_counts() -> None:
         "read again: partition 0 offsets 5 to 14, partition 2 offsets 0 to 0; 11 records, 7 had their row, "
         "4 were put back (2 accepted, 1 duplicate, 1 rejected)"
     )
+
+
+class Source:
+    """Takes the options of a Kafka source."""
+
+    def __init__(self) -> None:
+        self.read = self
+        self.chosen: dict[str, str] = {}
+
+    def format(self, name: str) -> "Source":
+        assert name == "kafka"
+        return self
+
+    def options(self, **chosen: str) -> "Source":
+        self.chosen = chosen
+        return self
+
+    def load(self) -> "Source":
+        return self
+
+
+def test_a_range_is_read_as_ingestion_reads_it(settings: Settings) -> None:
+    source: Any = Source()
+    rereading._records(source, settings, {0: (50, 100)})
+    topic = settings.streaming.topic
+    assert source.chosen["kafka.isolation.level"] == "read_committed"
+    assert json.loads(source.chosen["startingOffsets"]) == {topic: {"0": 50}}
+    assert json.loads(source.chosen["endingOffsets"]) == {topic: {"0": 100}}

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from recommender_assets.ingestion import streaming_query
+from recommender_assets.ingestion import micro_batch, streaming_query
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import contiguity_gaps, ledger_position
 from recommender_assets.ingestion.micro_batch import PartitionCounts, WrittenBatch
@@ -64,6 +64,21 @@ def test_each_batch_goes_on_where_the_one_before_it_ended(settings: Settings, mo
     assert sorted((row["batch_id"], row["read"]) for row in rows) == [(0, 3), (1, 1), (1, 2), (1, 3)]
 
 
+def test_rejected_records_are_committed_first_and_the_ledger_last(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that sees a ledger row sees what it counts; a reader that sees an event sees what it was told from."""
+    written: list[str] = []
+    monkeypatch.setattr(streaming_query, "write_micro_batch", lambda *_: WrittenBatch([], [], {}))
+    monkeypatch.setattr(streaming_query, "require_same_topic", lambda *_: written.append("same topic"))
+    monkeypatch.setattr(micro_batch, "commit_files", lambda _, name, *__: written.append(name))
+    monkeypatch.setattr(streaming_query, "append_rows", lambda *_, **__: written.append("ledger"))
+    ingestion = Ingestion(settings, "id", {0: 0}, None)
+    plan(ingestion, 0, {0: 2})
+    ingestion.write(NO_SPARK, 0)
+    assert written == ["same topic", "rejected_events", "interactions", "ledger"]
+
+
 def test_a_range_that_holds_no_record_is_read_all_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     ingestion = Ingestion(settings, "id", {0: 0}, None)
     counted(monkeypatch, {})
@@ -99,9 +114,11 @@ def test_nothing_new_starts_no_query_but_clears_what_a_killed_run_left(
     left = pa.Table.from_pylist(rows, schema=SCHEMAS["interactions"])
     ahead = CommitProperties(app_transactions=[Transaction("ingestion", 2**62)])
     write_deltalake(table_path(settings.root, "interactions"), left, mode="append", commit_properties=ahead)
+    (settings.root / "checkpoints" / "of-a-killed-run").mkdir(parents=True)
     broker_says(monkeypatch, {0: 2}, {0: 2})
     report = ingest_available(NO_SPARK, settings)
     assert (report.batches, report.read, report.position.next_offsets) == (0, 0, {0: 2})
+    assert not (settings.root / "checkpoints").exists()
     assert read_table(settings.root, "interactions", ["kafka_offset"])["kafka_offset"].to_pylist() == [0, 1]
 
 
