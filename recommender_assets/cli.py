@@ -250,6 +250,7 @@ def rollback(to: str | None, reason: str) -> None:
 @click.option("--plan", "action", flag_value="plan", help="Users and days it takes at the observed traffic and rate.")
 @click.option("--start", "action", flag_value="start", help="Write its plan down and let users take part.")
 @click.option("--stop", "action", flag_value="stop", help="Let nobody take part any more.")
+@click.option("--promote", "action", flag_value="promote", help="Make the variant that won with users the champion.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @with_clear_errors
 def experiment(
@@ -269,6 +270,8 @@ def experiment(
         action = "logged" if command.was_started(settings, experiment_name) else "simulate"
     if action == "stop":
         lines = command.stop(settings, experiment_name)
+    elif action == "promote":
+        lines = command.promote(settings, experiment_name)
     elif action == "plan":
         lines = command.plan_lines(settings, find_definition(settings, experiment_name, given), duration_days)
     elif action == "start":

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from recommender_assets.experiments.analysis import Plan
-from recommender_assets.experiments.conduct import conduct_simulated, look_at
+from recommender_assets.experiments.conduct import conduct_simulated, look_at, promote_winner_of
 from recommender_assets.experiments.experiment_run import ExperimentRun
 from recommender_assets.experiments.logged import observed_baseline
 from recommender_assets.experiments.planning import forecast, plan_for
@@ -62,7 +62,7 @@ def start(settings: Settings, definition: ExperimentDefinition) -> Iterator[str]
     pointer = read_pointer(settings.root)
     if pointer is None:
         raise ValueError("no model is deployed: train one first (`make demo`, or `recommender train`)")
-    require_deployed(definition, pointer)
+    require_deployed(settings.root, definition, pointer)
     plan = plan_for(definition, observed_baseline(settings.root, definition.metric).moments)
     experiment = begin(settings.root, _experiment(definition, plan))
     yield f"experiment {definition.name} runs for {experiment.definition.traffic_share:.0%} of the users"
@@ -73,6 +73,12 @@ def stop(settings: Settings, name: str) -> Iterator[str]:
     """Let nobody take part any more."""
     end(settings.root, name, "stopped by hand")
     yield f"experiment {name} has stopped; its lists and verdicts stay in the tables"
+
+
+def promote(settings: Settings, name: str) -> Iterator[str]:
+    """Make the variant that won the champion."""
+    pointer = promote_winner_of(settings, name)
+    yield f"champion is {pointer.version}, in place of {pointer.predecessor}"
 
 
 def _experiment(definition: ExperimentDefinition, plan: Plan) -> RunningExperiment:

@@ -10,9 +10,11 @@ from recommender_assets.experiments.records import end, read_ending, read_plan, 
 from recommender_assets.experiments.simulation.simulate import simulate
 from recommender_assets.experiments.tracking import track
 from recommender_assets.experiments.verdicts import write_verdicts
+from recommender_assets.promotion.experiment_winner import promote_winner
 from recommender_assets.settings import Settings
+from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer
 from recommender_serving.engine.experiment_definition import ExperimentDefinition
-from recommender_serving.engine.running_experiments import read_running
+from recommender_serving.engine.running_experiments import ExperimentError, read_running
 
 
 def conduct_simulated(
@@ -61,6 +63,30 @@ def report_day(settings: Settings, day: dt.date) -> tuple[ExperimentRun, ...]:
         if running and (reason := run.reason_to_stop):
             end(settings.root, name, reason)
     return tuple(runs)
+
+
+def promote_winner_of(settings: Settings, name: str) -> ChampionPointer:
+    """Make the variant that won an experiment with real users the champion, if the promotion policy has no objection.
+
+    Raises:
+        ExperimentError: it was never started, its visitors were simulated, no treatment has won, or what won is more
+            than a model.
+        WinnerRefusedError: see `promote_winner`.
+    """
+    run = analyse_experiment(settings.root, name)
+    winner = run.winner
+    if winner is None or winner.traffic == "simulated":
+        decisions = ", ".join(f"{result.treatment}: {result.decision}" for result in run.results)
+        raise ExperimentError(f"experiment {name!r} has no winner among real users ({decisions})")
+    variant = run.definition.variants[winner.treatment]
+    if variant.popularity_discount or variant.diversity:
+        raise ExperimentError(
+            f"variant {winner.treatment!r} is more than a model: popularity_discount {variant.popularity_discount:g} "
+            f"and diversity {variant.diversity:g} are not the champion's to hold; ask for them with every list"
+        )
+    pointer = read_pointer(settings.root)
+    version = variant.version or (pointer.deployed.get(variant.algorithm) if pointer else None) or variant.algorithm
+    return promote_winner(settings, version, f"experiment {name}: {winner.reason}")
 
 
 def _ran_on(settings: Settings, name: str, first_us: int) -> bool:

@@ -59,7 +59,7 @@ NDCG_FLOOR = MetricDefinition(
 DECISIONS = MetricDefinition(
     "recommender_promotion_decisions_total",
     "counter",
-    "Decisions by kind: promotion, refusal, rollback (a person's) or live_rollback (a guardrail's).",
+    "Decisions by kind: promotion, refusal, rollback (a person's), live_rollback (a guardrail's), experiment (won).",
     ("kind",),
 )
 LAST_DECISION = MetricDefinition(

@@ -20,8 +20,9 @@ from recommender_assets.promotion.standing import Standing, best_floor
 from recommender_serving.engine.champion_pointer import ChampionPointer
 from recommender_serving.engine.factor_model import Position
 
-Kind = Literal["promotion", "refusal", "rollback", "live_rollback"]
+Kind = Literal["promotion", "refusal", "rollback", "live_rollback", "experiment"]
 ROLLBACKS = frozenset({"rollback", "live_rollback"})
+CONTESTS = frozenset({"promotion", "refusal"})
 
 _TABLE: Literal["promotion_decisions"] = "promotion_decisions"
 
@@ -56,7 +57,8 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table.
 
     Attributes:
-        kind: a contest ends in a `promotion` or a `refusal`; `rollback` is a person's, `live_rollback` a guardrail's.
+        kind: a contest ends in a `promotion` or a `refusal`; `rollback` is a person's, `live_rollback` a guardrail's;
+            `experiment`: the variant that won one became champion.
         champion: in force afterwards, None if there is still none.
         predecessor: in force before.
         deployed: algorithm -> version of the models that are kept alive afterwards.
@@ -101,10 +103,10 @@ def row_of_contest(contest: Contest, decision: Decision, metric: str, pointer: C
     )
 
 
-def row_of_rollback(
-    kind: Literal["rollback", "live_rollback"], pointer: ChampionPointer, predecessor: str, reason: str
+def row_without_contest(
+    kind: Literal["rollback", "live_rollback", "experiment"], pointer: ChampionPointer, predecessor: str, reason: str
 ) -> DecisionRow:
-    """The row of a rollback from `predecessor` to what the pointer names now."""
+    """The row of a change from `predecessor` to what the pointer names now, for which no contest was held."""
     return DecisionRow(
         decision_id=uuid.uuid4().hex,
         decided_at=dt.datetime.now(dt.UTC),
@@ -135,7 +137,7 @@ def read_decisions(root: Path) -> tuple[DecisionRow, ...]:
 
 def latest_decision(root: Path) -> DecisionRow | None:
     """The newest decision on a contest, None if there is none."""
-    return next((row for row in reversed(read_decisions(root)) if row.kind not in ROLLBACKS), None)
+    return next((row for row in reversed(read_decisions(root)) if row.kind in CONTESTS), None)
 
 
 def rolled_back(rows: Iterable[DecisionRow]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from recommender_assets.promotion.decisions import (
     append_decision,
     read_decisions,
     rolled_back,
-    row_of_rollback,
+    row_without_contest,
 )
 from recommender_assets.promotion.registry import Registry
 from recommender_assets.promotion.soundness import factor_problems
@@ -88,7 +88,7 @@ def roll_back(
             reason=f"rollback from {current.version}: {reason}",
         )
         write_pointer(root, pointer)
-        row = row_of_rollback(kind, pointer, current.version, reason)
+        row = row_without_contest(kind, pointer, current.version, reason)
         append_decision(root, row)
         return Rollback(row, pointer, _register(settings, row))
 
@@ -112,7 +112,12 @@ def _predecessor(root: Path, target: str, current: ChampionPointer, rows: tuple[
     """What was champion before the target became it, unless it is gone or was rolled back."""
     barred = {current.version, *rolled_back(rows)}
     found = next(
-        (row.predecessor for row in reversed(rows) if row.champion == target and row.kind == "promotion"), None
+        (
+            row.predecessor
+            for row in reversed(rows)
+            if row.champion == target and row.kind in {"promotion", "experiment"}
+        ),
+        None,
     )
     return found if found and found not in barred and version_directory(root, found).is_dir() else None
 

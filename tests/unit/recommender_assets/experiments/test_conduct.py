@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
+from recommender_assets.experiments import conduct
 from recommender_assets.experiments.attribution import DAY_US
-from recommender_assets.experiments.conduct import look_at, report_day
-from recommender_assets.experiments.records import begin, read_ending
+from recommender_assets.experiments.conduct import look_at, promote_winner_of, report_day
+from recommender_assets.experiments.records import SimulatedDays, begin, read_ending, write_simulated_days
 from recommender_assets.ingestion.tables import create_tables, read_table
 from recommender_assets.promotion.registry import Registry
 from recommender_assets.settings import Settings
-from recommender_serving.engine.experiment_definition import Guardrail
-from recommender_serving.engine.running_experiments import RunningExperiment, read_running
+from recommender_serving.engine.experiment_definition import Guardrail, Variant
+from recommender_serving.engine.running_experiments import ExperimentError, RunningExperiment, read_running
 from tests.unit.recommender_assets.experiments.logged_tables import write_traffic
 from tests.unit.recommender_assets.experiments.runs import definition
 
@@ -74,3 +75,26 @@ def test_a_look_may_end_after_so_many_days(settings: Settings) -> None:
     assert sum(look_at(settings, "four", 1).results[0].samples.values()) == 400
     assert sum(look_at(settings, "four").results[0].samples.values()) == 1_200
     assert dt.datetime.now(dt.UTC).timestamp() * 1_000_000 > START_US + DAY_US
+
+
+def test_only_what_won_with_users_and_is_a_model_is_promoted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted: list[tuple[str, str]] = []
+    monkeypatch.setattr(conduct, "promote_winner", lambda _, version, reason: promoted.append((version, reason)))
+    start(settings, "five")
+    with pytest.raises(ExperimentError, match=r"'five' has no winner among real users \(treatment: not_enough_data\)"):
+        promote_winner_of(settings, "five")
+    write_traffic(settings.root, {"control": 0.2, "treatment": 0.5}, START_US, users=600, experiment="five")
+    promote_winner_of(settings, "five")
+    ((version, reason),) = promoted
+    assert version == "nmf"  # no pointer here names a version
+    assert reason.startswith("experiment five: treatment is better in ctr")
+    write_simulated_days(settings.root, "five", SimulatedDays(begins_us=(START_US, START_US + 10**6), population=""))
+    with pytest.raises(ExperimentError, match="no winner among real users"):
+        promote_winner_of(settings, "five")
+    diverse = {"control": Variant(algorithm="svd"), "treatment": Variant(algorithm="nmf", diversity=0.5)}
+    start(settings, "six", variants=diverse)
+    write_traffic(settings.root, {"control": 0.2, "treatment": 0.5}, START_US, users=600, experiment="six")
+    with pytest.raises(ExperimentError, match=r"more than a model: popularity_discount 0 and diversity 0\.5"):
+        promote_winner_of(settings, "six")

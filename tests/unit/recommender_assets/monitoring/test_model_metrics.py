@@ -21,7 +21,7 @@ from recommender_assets.monitoring.model_metrics import (
     ModelMetrics,
 )
 from recommender_assets.promotion.contest import Contest, save_contest
-from recommender_assets.promotion.decisions import append_decision, row_of_contest, row_of_rollback
+from recommender_assets.promotion.decisions import append_decision, row_of_contest, row_without_contest
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.standing import Standing
 from recommender_assets.settings import PromotionSettings, Settings, StorageSettings
@@ -77,7 +77,7 @@ def contest(settings: Settings, *candidates: Standing, against: Standing | None 
 
 
 def test_before_the_first_evaluation_no_decision_was_made(settings: Settings) -> None:
-    kinds = ("promotion", "refusal", "rollback", "live_rollback")
+    kinds = ("promotion", "refusal", "rollback", "live_rollback", "experiment")
     assert ModelMetrics(settings).read() == {DECISIONS: {(kind,): 0 for kind in kinds}}
 
 
@@ -134,10 +134,10 @@ def test_decisions_are_counted_by_kind_and_a_rollback_is_no_decision_on_candidat
     held = contest(settings, standing("svd-2", 0.85))
     promotion = row_of_contest(held, decide(held, PromotionSettings(limits={})), "rmse", None)
     pointer = ChampionPointer(version="svd-1", predecessor=None, deployed={}, promoted_at="2026-01-01T00:00:00Z")
-    for row in (promotion, row_of_rollback("live_rollback", pointer, "svd-2", "slow")):
+    for row in (promotion, row_without_contest("live_rollback", pointer, "svd-2", "slow")):
         append_decision(settings.root, row)
     readings = ModelMetrics(settings).read()
-    counts = {("promotion",): 1, ("refusal",): 0, ("rollback",): 0, ("live_rollback",): 1}
+    counts = {("promotion",): 1, ("refusal",): 0, ("rollback",): 0, ("live_rollback",): 1, ("experiment",): 0}
     assert readings[DECISIONS] == counts
     assert readings[LAST_DECISION_PROMOTED] == {(): 1}
     assert readings[LAST_DECISION] == {(): promotion.decided_at.timestamp()}

@@ -9,7 +9,7 @@ from recommender_assets.promotion.champion_checks import (
     predecessor_is_loadable,
     registry_and_pointer_agree,
 )
-from recommender_assets.promotion.decisions import append_decision, row_of_rollback
+from recommender_assets.promotion.decisions import append_decision, row_without_contest
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import (
     ChampionPointer,
@@ -99,7 +99,7 @@ def test_a_first_champion_needs_no_predecessor(settings: Settings, deployed: dic
 
 def test_the_table_of_decisions_names_the_champion(settings: Settings, deployed: dict[str, Path]) -> None:
     assert decisions_and_pointer_agree(settings).reason == "the pointer names svd-1, the latest decision None"
-    append_decision(settings.root, row_of_rollback("rollback", pointer(), "svd-2", ""))
+    append_decision(settings.root, row_without_contest("rollback", pointer(), "svd-2", ""))
     assert decisions_and_pointer_agree(settings).passed
     write_pointer(settings.root, pointer(version="nmf-1"))
     assert decisions_and_pointer_agree(settings).reason == "the pointer names nmf-1, the latest decision svd-1"

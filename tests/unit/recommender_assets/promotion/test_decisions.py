@@ -18,7 +18,7 @@ from recommender_assets.promotion.decisions import (
     read_decisions,
     rolled_back,
     row_of_contest,
-    row_of_rollback,
+    row_without_contest,
 )
 from recommender_assets.promotion.policy import decide
 from recommender_assets.settings import PromotionSettings
@@ -88,7 +88,7 @@ def test_a_row_explains_its_decision_with_all_numbers(tmp_path: Path) -> None:
 
 def test_the_table_is_what_the_schema_says(tmp_path: Path) -> None:
     append_decision(tmp_path, contest_row())
-    append_decision(tmp_path, row_of_rollback("rollback", pointer("svd-1", svd="svd-1"), "svd-2", "wrong"))
+    append_decision(tmp_path, row_without_contest("rollback", pointer("svd-1", svd="svd-1"), "svd-2", "wrong"))
     table = read_table(tmp_path, "promotion_decisions")
     assert table.schema == SCHEMAS["promotion_decisions"]
     assert sorted(table["kind"].to_pylist()) == ["promotion", "rollback"]
@@ -106,7 +106,7 @@ def test_rows_are_only_added_and_come_in_their_order(tmp_path: Path) -> None:
 def test_a_rollback_is_no_decision_on_a_contest(tmp_path: Path) -> None:
     promoted = contest_row()
     append_decision(tmp_path, promoted)
-    append_decision(tmp_path, row_of_rollback("live_rollback", pointer("svd-1"), "svd-2", "errors"))
+    append_decision(tmp_path, row_without_contest("live_rollback", pointer("svd-1"), "svd-2", "errors"))
     assert latest_decision(tmp_path) == promoted
     assert read_decisions(tmp_path)[-1].kind == "live_rollback"
 

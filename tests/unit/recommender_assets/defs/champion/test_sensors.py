@@ -11,7 +11,7 @@ import pytest
 
 from recommender_assets.defs.champion.rollback import rollback_job
 from recommender_assets.defs.champion.sensors import live_guardrail_sensor
-from recommender_assets.promotion.decisions import append_decision, read_decisions, row_of_rollback
+from recommender_assets.promotion.decisions import append_decision, read_decisions, row_without_contest
 from recommender_assets.settings import LiveGuardrailSettings, Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer, version_directory
 from recommender_serving.engine.factor_model import write_model
@@ -136,7 +136,7 @@ def test_a_rollback_of_long_ago_does_not_protect_a_later_champion(service: Servi
     pointer = read_pointer(service.root)
     assert pointer is not None
     older = msgspec.structs.replace(pointer, version="svd-0")
-    append_decision(service.root, row_of_rollback("rollback", older, "svd-x", ""))
+    append_decision(service.root, row_without_contest("rollback", older, "svd-x", ""))
     settings = settings_of(service.root, url)
     cursor = tick(settings).cursor
     ask(url, "nobody")

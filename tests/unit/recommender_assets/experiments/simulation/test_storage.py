@@ -54,7 +54,8 @@ def test_without_a_champion_it_says_how_to_get_one(tmp_path: Path) -> None:
 
 
 def test_a_variant_that_cannot_be_served_is_refused(tmp_path: Path, deployed: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"variants\.treatment\.version: expected the deployed 'nmf-.*', got 'nmf-2'"):
+    known = rf"variants\.treatment\.version: expected a published version of nmf \({deployed['nmf']}\), got 'nmf-2'"
+    with pytest.raises(ValueError, match=known):
         new_simulation_root(tmp_path, definition(version="nmf-2"))
     only_svd = {"svd": deployed["svd"]}
     write_pointer(
@@ -62,3 +63,10 @@ def test_a_variant_that_cannot_be_served_is_refused(tmp_path: Path, deployed: di
     )
     with pytest.raises(ValueError, match=r"variants\.treatment\.algorithm: expected one that is deployed \(svd\), got"):
         new_simulation_root(tmp_path, definition())
+
+
+def test_a_version_that_a_variant_names_comes_along(tmp_path: Path, deployed: dict[str, str]) -> None:
+    older = make_model("nmf", version="nmf-20230101T000000Z-older", position=PAST)
+    write_model(version_directory(tmp_path, older.version), older)
+    root = new_simulation_root(tmp_path, definition(version=older.version))
+    assert read_model(version_directory(root, older.version)).manifest.position == Position()
