@@ -24,13 +24,14 @@ test: setup ## All tests: unit, integration (real broker, Spark, Delta) and end 
 fault-test: setup ## Kill Spark, broker and Dagster runs and fill the disk at 50 random points; compare after each
 	@$(BIN)/python -m tests.fault.campaign
 
-check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster definitions, generated pages
+check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster definitions, generated pages, secrets, vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
 	@$(BIN)/python -m docs.generate --check
+	@$(BIN)/python -m deploy.security.scan
 	@$(BIN)/python -m recommender_assets.monitoring.dashboards --check
 
 check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
