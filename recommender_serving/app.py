@@ -57,7 +57,7 @@ def create_app(
         log_writer: Makes the writer of the recommendation log.
     """
     metrics = Metrics()
-    live_updates = LiveUpdates(settings.streaming, settings.ratings, metrics, follower)
+    live_updates = LiveUpdates(settings.streaming, settings.ratings, metrics, follower, settings.api.max_live_events)
     experiments = Experiments(settings.root, settings.champion.poll_interval_seconds, metrics)
     champion = Champion(settings, live_updates, metrics, experiments.versions)
     log = RecommendationLog(settings.streaming, settings.recommendation_log, metrics, log_writer)

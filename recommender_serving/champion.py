@@ -26,7 +26,11 @@ from recommender_serving.settings import Settings
 from recommender_serving.snapshot import Snapshot
 
 _DEGRADING_STATES = (FollowState.UNREACHABLE, FollowState.TOPIC_REPLACED)
-REASON_CODES = (*map(str, _DEGRADING_STATES), "events_lost", "champion_refused")
+REASON_CODES = (*map(str, _DEGRADING_STATES), "events_lost", "live_events_dropped", "champion_refused")
+_DROPPED = (
+    "more events came since the champion than api.max_live_events has room for: users who have been silent for longest "
+    "are served as the champion knows them"
+)
 _NEW_ITEMS_SECONDS = 1.0
 _WARM_UP_SECONDS = 3.0  # before a swap; a rollback is to take effect within five
 
@@ -113,6 +117,8 @@ class Champion:
             reasons.append(Reason(code=str(status.state), detail=status.detail))
         if status.lost:
             reasons.append(Reason(code="events_lost", detail="; ".join(status.lost)))
+        if any(snapshot.live.has_dropped(snapshot.start) for snapshot in self._snapshots()):
+            reasons.append(Reason(code="live_events_dropped", detail=_DROPPED))
         if self._refusals:
             details = "; ".join(refusal.detail for refusal in self._refusals.values())
             reasons.append(Reason(code="champion_refused", detail=details))
@@ -121,6 +127,7 @@ class Champion:
     def observe(self) -> None:
         """Bring the metrics of state up to date."""
         self._metrics.live_events.set(self._live_updates.n_events)
+        self._metrics.live_events_dropped.set(self._live_updates.n_dropped)
         kept = Counter[str]()
         for snapshot in self._snapshots():
             kept[snapshot.model.algorithm] += snapshot.cache_bytes

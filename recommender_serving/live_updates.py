@@ -46,11 +46,18 @@ class LiveUpdates:
         scale: Rating scale that events are judged by.
         metrics: Where lag and record counts go.
         follower: Makes the reader of the topic.
+        max_events: How many events to hold.
     """
 
     def __init__(
-        self, streaming: StreamingSettings, scale: RatingScale, metrics: Metrics, follower: FollowerFactory
+        self,
+        streaming: StreamingSettings,
+        scale: RatingScale,
+        metrics: Metrics,
+        follower: FollowerFactory,
+        max_events: int,
     ) -> None:
+        self._max_events = max_events
         self._scale = scale
         self._metrics = metrics
         self._follower = follower(streaming, self._deliver, self._receive_report)
@@ -76,6 +83,11 @@ class LiveUpdates:
         """Events that are held."""
         return 0 if self._store is None else self._store.n_events
 
+    @property
+    def n_dropped(self) -> int:
+        """Events that were let go of for lack of room."""
+        return 0 if self._store is None else self._store.n_dropped
+
     async def replay(self, topic_id: str, start: Mapping[int, int]) -> LiveEvents:
         """The store with every event of a topic from `start` on, partition -> offset.
 
@@ -90,7 +102,7 @@ class LiveUpdates:
         if store is not None and not _reaches_back(start, store.start):
             return store
         if store is None:
-            self._store = store = LiveEvents(start)
+            self._store = store = LiveEvents(start, self._max_events)
         else:
             store.start = {
                 partition: min(offset, start[partition])

@@ -75,6 +75,11 @@ class Metrics:
         self.live_events = Gauge(
             "recommender_live_events", "Events since the models' positions that are held.", registry=self.registry
         )
+        self.live_events_dropped = Gauge(
+            "recommender_live_events_dropped",
+            "Events since the models' positions that were let go of for lack of room.",
+            registry=self.registry,
+        )
         list_cache = Counter(
             "recommender_list_cache", "Lists by whether they had been rendered.", ("result",), registry=self.registry
         )

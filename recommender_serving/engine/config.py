@@ -205,6 +205,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         max_body_bytes: Largest body that `POST /events` takes.
         event_timeout_seconds: How long `POST /events` waits for Kafka's acknowledgement before it answers 503.
         cache_megabytes: Memory, per model, for rendered lists; one dies with its user's next event or with the model.
+        max_live_events: Events since the champion that are held, about 600 bytes each; beyond, the users who have been
+            silent for longest are served as the champion knows them, and `/health/ready` says so.
     """
 
     host: str = "127.0.0.1"
@@ -213,11 +215,13 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_body_bytes: int = 1_048_576
     event_timeout_seconds: float = 5.0
     cache_megabytes: float = 64.0
+    max_live_events: int = 500_000
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port must lie in 0..65535 (0 = any free port), got {self.port}")
-        require_positive(self, "max_recommendations", "max_body_bytes", "event_timeout_seconds", "cache_megabytes")
+        require_positive(self, "max_recommendations", "max_body_bytes", "event_timeout_seconds")
+        require_positive(self, "cache_megabytes", "max_live_events")
 
 
 def read_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:

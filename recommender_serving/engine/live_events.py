@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender_serving.engine.change_journal import ChangeJournal
 from recommender_serving.engine.events import TYPE_CODES, Event
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.history import History, latest_events, observe
@@ -26,6 +27,8 @@ class LiveEvent(NamedTuple):
     offset: int
 
 
+_MOST_OF_ONE_USER = 5_000  # events; a list is solved from all of them
+
 NOTHING_BEFORE: Mapping[int, int] = {}
 
 
@@ -36,23 +39,29 @@ def _place(live: LiveEvent) -> tuple[int, int]:
 class LiveEvents:
     """Events at or after a start position; applying a record again changes nothing.
 
-    Several models may share a store: each asks for the events after its own position.
+    Several models may share a store: each asks for the events after its own position. The store is bounded: beyond
+    `most` events it lets go of the users who have been silent for longest, and of a user's oldest ones beyond 5,000.
+    What is let go of counts again with the next model; a `forget` never is.
 
     Args:
         start: partition -> first offset that is kept; a partition that is not named is kept whole.
+        most: how many events to hold; about 600 bytes each.
 
     Attributes:
         n_events: how many events are held.
+        n_dropped: how many were let go of for lack of room.
         interactions: which items were interacted with lately; what a `remove` or `forget` takes back stays in there.
     """
 
-    def __init__(self, start: Mapping[int, int]) -> None:
+    def __init__(self, start: Mapping[int, int], most: int = 500_000) -> None:
         self.start = dict(start)
+        self._most = most
         self._by_user: dict[str, list[LiveEvent]] = {}
         self._versions: dict[str, int] = {}
-        self._changes = 0
-        self._changed_users: list[str] = []  # by number of the change, from 1 on
+        self._journal = ChangeJournal()
+        self._dropped_up_to: dict[int, int] = {}  # partition -> greatest offset
         self.n_events = 0
+        self.n_dropped = 0
         self.interactions = InteractionLog()
 
     def apply(self, event: Event, partition: int, offset: int) -> None:
@@ -65,16 +74,25 @@ class LiveEvents:
         if position < len(of_user) and _place(of_user[position]) == place:
             return
         of_user.insert(position, LiveEvent(event, partition, offset))
-        self._changes += 1
-        self._changed_users.append(event.user_id)
         self.n_events += 1
-        self._versions[event.user_id] = self._changes
+        self._versions[event.user_id] = self._journal.add(event.user_id)
         if event.item_id is not None and event.event_type != "remove":
             self.interactions.add(event.item_id, partition, offset, event.timestamp_us)
+        if len(of_user) > _MOST_OF_ONE_USER:
+            self._drop_oldest(of_user)
+        while self.n_events > self._most or len(self._journal) > 2 * self._most:
+            if (silent := self._journal.next_silent(self._versions)) is None:
+                break
+            self._let_go_of(silent)
 
     def changed_since(self, change: int) -> tuple[int, list[str]]:
-        """Users with an event after that change, 0 = ever, and the number of the last change, to ask again from."""
-        return self._changes, list(dict.fromkeys(self._changed_users[change:]))
+        """Users who changed after that change, 0 = ever, and the number of the last change, to ask again from."""
+        users = self._journal.since(change)
+        return self._journal.last, list(self._by_user) if users is None else users
+
+    def has_dropped(self, start: Mapping[int, int]) -> bool:
+        """Whether some event at or after `start`, partition -> first offset, was let go of for lack of room."""
+        return any(offset >= start.get(partition, 0) for partition, offset in self._dropped_up_to.items())
 
     def version(self, user_id: str) -> int:
         """A number that grows whenever the user gets an event; 0 without any."""
@@ -97,6 +115,30 @@ class LiveEvents:
             else:
                 del self._by_user[user_id], self._versions[user_id]
             yield
+
+    def _drop_oldest(self, of_user: list[LiveEvent]) -> None:
+        """Let go of a user's first event that is no `forget`; of many, only the last `forget` matters."""
+        oldest = next((place for place, live in enumerate(of_user) if live.event.event_type != "forget"), 0)
+        self._note_dropped([of_user.pop(oldest)])
+
+    def _let_go_of(self, user_id: str) -> None:
+        """Keep only what a user wants forgotten, and tell readers that the user changed."""
+        of_user = self._by_user[user_id]
+        kept = [live for live in of_user if live.event.event_type == "forget"]
+        if len(kept) == len(of_user):
+            return
+        self._note_dropped([live for live in of_user if live.event.event_type != "forget"])
+        change = self._journal.add(user_id)
+        if kept:
+            self._by_user[user_id], self._versions[user_id] = kept, change
+        else:
+            del self._by_user[user_id], self._versions[user_id]
+
+    def _note_dropped(self, dropped: Sequence[LiveEvent]) -> None:
+        self.n_events -= len(dropped)
+        self.n_dropped += len(dropped)
+        for _, partition, offset in dropped:
+            self._dropped_up_to[partition] = max(offset, self._dropped_up_to.get(partition, 0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ class Service:
     log: MemoryLog = field(default_factory=MemoryLog)
     logged_share: float = 0.0
     refused_retry_seconds: float = 0.02
+    max_live_events: int = 500_000
     access: AccessSettings = field(default_factory=AccessSettings)
     logging: LogSettings = field(default_factory=LogSettings)
     peer: str = "127.0.0.1"
@@ -43,7 +44,7 @@ class Service:
     def settings(self) -> Settings:
         return Settings(
             storage=StorageSettings(root=str(self.root)),
-            api=ApiSettings(max_body_bytes=262_144),
+            api=ApiSettings(max_body_bytes=262_144, max_live_events=self.max_live_events),
             recommendation_log=RecommendationLogSettings(share=self.logged_share),
             champion=ChampionSettings(poll_interval_seconds=0.01, refused_retry_seconds=self.refused_retry_seconds),
             access=self.access,

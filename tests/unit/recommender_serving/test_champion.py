@@ -311,3 +311,26 @@ async def test_whoever_asked_lately_does_not_wait_for_a_new_champion_to_render(s
 
 async def _serves(client: Client, version: str) -> bool:
     return bool((await client.get("/model")).json()["version"] == version)
+
+
+async def test_events_without_room_degrade_until_a_champion_holds_them(service: Service) -> None:
+    service.max_live_events = 2
+    service.publish(make_model(n_users=6, n_items=40, version="svd-a"))
+    async with service.ready() as client:
+        service.topic.readable.clear()  # or the follower in memory would deliver everything again and again
+        for user in ("u0", "u1"):
+            await client.post("/events", content=event_json(user_id=user, item_id="i03"))
+        assert (await client.get("/health/ready")).json() == {"status": "ready", "reasons": []}
+        await client.post("/events", content=event_json(user_id="u2", item_id="i03"))
+        health = (await client.get("/health/ready")).json()
+        assert [reason["code"] for reason in health["reasons"]] == ["live_events_dropped"]
+        assert "api.max_live_events" in health["reasons"][0]["detail"]
+        assert (await recommend(client, "u0"))["source"] == "personalized"
+        assert (await recommend(client, "u2"))["source"] == "folded_in"
+        assert await metric(client, "recommender_live_events") == 2
+        assert await metric(client, "recommender_live_events_dropped") == 1
+        assert await metric(client, 'recommender_degraded{reason="live_events_dropped"}') == 1
+        position = Position(topic="user_interactions", next_offsets={"0": 3})
+        service.publish(make_model(n_users=6, n_items=40, version="svd-b", position=position), predecessor="svd-a")
+        await until(lambda: _serves(client, "svd-b"))
+        assert (await client.get("/health/ready")).json()["status"] == "ready"

@@ -51,7 +51,7 @@ values = st.one_of(st.none(), st.binary(max_size=60), whole, torn)
 @given(st.lists(values, max_size=12))
 async def test_any_records_are_applied_or_counted_as_rejected(records: list[bytes | None]) -> None:
     topic, metrics = MemoryTopic(), Metrics()
-    updates = LiveUpdates(StreamingSettings(), RatingScale(), metrics, topic.follower)
+    updates = LiveUpdates(StreamingSettings(), RatingScale(), metrics, topic.follower, 1_000)
     store = LiveEvents({})
     updates._store = store
     good = event_json(user_id="u0", item_id="i05", rating=4.0, timestamp="2024-06-01T00:00:00Z")

@@ -73,6 +73,7 @@ def test_defaults_are_valid() -> None:
         ("API__EVENT_TIMEOUT_SECONDS", ".inf", "api: event_timeout_seconds must be finite, got inf"),
         ("API__EVENT_TIMEOUT_SECONDS", ".nan", "api: event_timeout_seconds"),
         ("API__CACHE_MEGABYTES", "0", "api: cache_megabytes"),
+        ("API__MAX_LIVE_EVENTS", "0", "api: max_live_events"),
         ("CHAMPION__REFUSED_RETRY_SECONDS", "0", "champion: refused_retry_seconds"),
         ("CHAMPION__POLL_INTERVAL_SECONDS", ".inf", "champion: poll_interval_seconds must be finite"),
         ("CHAMPION__COLOUR", "red", "champion.colour"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender_serving.engine import live_events as module
 from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.events import Event
 from recommender_serving.engine.fold_in import fold_in_ranking
@@ -212,3 +213,73 @@ def test_what_is_discarded_does_not_change_the_count_of_those_who_keep_events() 
     assert live.version("u1") == before
     live.apply(make_event("u1"), 0, 5)
     assert live.version("u1") > before
+
+
+def store_with(most: int, *events: tuple[str, str]) -> LiveEvents:
+    """A store after (user, event type), one offset each."""
+    live = LiveEvents({}, most)
+    for offset, (user_id, event_type) in enumerate(events):
+        live.apply(make_event(user_id, f"i{offset:02d}", event_type, timestamp_us=START_US + offset), 0, offset)
+    return live
+
+
+def test_beyond_its_bound_a_store_lets_go_of_the_users_who_were_silent_for_longest() -> None:
+    live = store_with(4, ("a", "view"), ("b", "view"), ("a", "view"), ("c", "view"))
+    assert (live.n_events, live.n_dropped, live.has_dropped({})) == (4, 0, False)
+    before = live.version("b")
+    read, _ = live.changed_since(0)
+    live.apply(make_event("d"), 0, 9)
+    assert [len(live.of_user(user)) for user in "abcd"] == [2, 0, 1, 1]
+    assert (live.n_events, live.n_dropped) == (4, 1)
+    assert live.version("b") == 0 != before
+    assert set(live.changed_since(read)[1]) == {"b", "d"}
+    assert live.has_dropped({})
+    assert live.has_dropped({0: 1})
+    assert not live.has_dropped({0: 2}), "a model that knows it does not miss it"
+    live.apply(make_event("b", "i07"), 0, 10)
+    assert [len(live.of_user(user)) for user in "abcd"] == [0, 1, 1, 1], "whoever comes back counts from then on"
+
+
+def test_a_forget_is_never_let_go_of() -> None:
+    live = store_with(2, ("a", "view"), ("a", "forget"), ("b", "view"), ("c", "view"))
+    assert [entry.event.event_type for entry in live.of_user("a")] == ["forget"]
+    assert live.version("a") > 0
+    model = make_model(user_ids=["a"], item_ids=["i0"])
+    assert not len(user_observations(model, live.of_user("a"), "a").items)
+    for offset in range(10, 20):
+        live.apply(make_event(f"x{offset}", event_type="forget"), 0, offset)
+    assert live.n_events == 11, "room is made for what must not be lost"
+
+
+def test_one_users_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_OF_ONE_USER", 3)
+    live = store_with(100, ("a", "view"), ("a", "forget"), ("a", "view"), ("a", "view"), ("a", "view"))
+    assert [entry.offset for entry in live.of_user("a")] == [1, 3, 4]
+    assert (live.n_events, live.n_dropped) == (3, 2)
+    for offset in range(5, 9):
+        live.apply(make_event("a", event_type="forget"), 0, offset)
+    assert [entry.offset for entry in live.of_user("a")] == [6, 7, 8]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60)), max_size=60), st.integers(1, 12))
+def test_a_bounded_store_holds_whole_users_as_an_unbounded_one_does(records: list[tuple[str, int]], most: int) -> None:
+    bounded, whole = LiveEvents({}, most), LiveEvents({}, 1_000)
+    for user_id, offset in records:
+        before = bounded.version(user_id)
+        bounded.apply(make_event(user_id), 0, offset)
+        whole.apply(make_event(user_id), 0, offset)
+        assert bounded.n_events == sum(len(bounded.of_user(user)) for user in "abcdef") <= most
+        if bounded.version(user_id) > before:
+            assert bounded.of_user(user_id), "who came last is there"
+    if not bounded.n_dropped:
+        assert all(list(bounded.of_user(user)) == list(whole.of_user(user)) for user in "abcdef")
+
+
+def test_a_soak_of_events_takes_no_more_than_its_bound() -> None:
+    live = LiveEvents({}, 2_000)
+    for offset in range(60_000):
+        live.apply(make_event(f"u{offset * 7919 % 10_007}", "i01", timestamp_us=START_US + offset), 0, offset)
+        if offset % 1_000 == 0:
+            assert live.n_events <= 2_000
+            assert len(live._by_user) == len(live._versions) <= 2_000
+    assert live.n_events + live.n_dropped == 60_000
