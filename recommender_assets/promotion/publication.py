@@ -15,6 +15,7 @@ from recommender_serving.engine.champion_pointer import (
     write_pointer,
 )
 from recommender_serving.engine.factor_model import read_model
+from recommender_serving.engine.running_experiments import ExperimentError, read_running
 
 KEPT_VERSIONS = 8
 
@@ -52,11 +53,21 @@ def publish(root: Path, decision: Decision) -> ChampionPointer | None:
 def remove_old_models(root: Path, pointer: ChampionPointer | None) -> list[str]:
     """Remove candidates and published versions that nothing refers to any more, the newest excepted.
 
-    The newest published versions are those that a rollback can go back to.
+    The newest published versions are those that a rollback can go back to. What a running experiment names stays; if
+    the file that says so cannot be read, everything does.
     """
     needed = {pointer.version, *pointer.deployed.values(), pointer.predecessor or ""} if pointer else set()
+    try:
+        needed |= _named_by_experiments(root)
+    except ExperimentError:
+        return []
     kept = {root / "models": KEPT_CANDIDATES, champion_directory(root) / "versions": KEPT_VERSIONS}
     return [v for folder, newest in kept.items() if folder.is_dir() for v in prune(folder, needed, newest)]
+
+
+def _named_by_experiments(root: Path) -> set[str]:
+    definitions = (running.definition for running in read_running(root))
+    return {variant.version for one in definitions for variant in one.variants.values() if variant.version}
 
 
 def _publish_version(root: Path, version: str) -> None:

@@ -42,9 +42,8 @@ def fine(_: Settings) -> Outcome:
     return Outcome(True, "", {"share": 1 / 3, "rows": 1_234_567})
 
 
-def test_every_kind_of_asset_is_looked_at_from_the_events_to_the_champion() -> None:
+def test_every_kind_of_asset_is_looked_at() -> None:
     assert {check.asset for check in CHECKS} >= ASSETS
-    assert (CHECKS[0].asset, CHECKS[-1].asset) == ("interactions", "champion")
     assert all(check.description for check in CHECKS)
 
 

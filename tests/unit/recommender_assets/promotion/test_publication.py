@@ -16,7 +16,13 @@ from recommender_assets.promotion.policy import Decision, Verdict
 from recommender_assets.promotion.publication import KEPT_VERSIONS, publish, remove_old_models
 from recommender_assets.promotion.soundness import factor_problems
 from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer, version_directory
+from recommender_serving.engine.experiment_definition import ExperimentDefinition, Variant
 from recommender_serving.engine.factor_model import DamagedModelError, read_model, write_model
+from recommender_serving.engine.running_experiments import (
+    RunningExperiment,
+    running_experiments_path,
+    start_experiment,
+)
 from tests.factories import make_model
 
 
@@ -246,3 +252,31 @@ def test_before_the_first_champion_only_old_candidates_are_removed(tmp_path: Pat
         directory.mkdir(parents=True)
         os.utime(directory, (1_000 - age, 1_000 - age))
     assert sorted(remove_old_models(tmp_path, None)) == [f"svd-{KEPT_CANDIDATES}", f"svd-{KEPT_CANDIDATES + 1}"]
+
+
+def published(root: Path, count: int) -> None:
+    """Published versions svd-0 (the newest) to svd-<count - 1>."""
+    for age in range(count):
+        directory = version_directory(root, f"svd-{age}")
+        directory.mkdir(parents=True)
+        os.utime(directory, (1_000 - age, 1_000 - age))
+
+
+def test_a_version_that_a_running_experiment_names_is_kept(tmp_path: Path) -> None:
+    published(tmp_path, KEPT_VERSIONS + 3)
+    variants = {
+        "control": Variant(algorithm="svd"),
+        "treatment": Variant(algorithm="svd", version=f"svd-{KEPT_VERSIONS + 1}"),
+    }
+    definition = ExperimentDefinition(name="one", variants=variants)
+    start_experiment(
+        tmp_path, RunningExperiment(definition=definition, started_us=5, users_per_arm=1, variances=(0.1, 0.1))
+    )
+    assert sorted(remove_old_models(tmp_path, None)) == sorted([f"svd-{KEPT_VERSIONS}", f"svd-{KEPT_VERSIONS + 2}"])
+
+
+def test_while_it_is_unknown_what_experiments_name_nothing_is_removed(tmp_path: Path) -> None:
+    published(tmp_path, KEPT_VERSIONS + 3)
+    running_experiments_path(tmp_path).parent.mkdir()
+    running_experiments_path(tmp_path).write_bytes(b"{")
+    assert remove_old_models(tmp_path, None) == []
