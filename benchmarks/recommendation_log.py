@@ -2,8 +2,9 @@
 
 A real broker and, one after the other, services on a model of MovieLens-1M's size that log no list, those of a tenth of
 the users, every list, every list of an A/B experiment, and every list of an interleaving experiment; random users with
-every cache warm, the services taking turns. Afterwards every list that was answered has to be in the topic or counted
-as dropped. The last line is one JSON object.
+every cache warm, the services taking turns. Requests per second share the machine with generator and broker; the
+processor time of the service, all its threads, hardly depends on who else works. Afterwards every list that was
+answered has to be in the topic or counted as dropped. The last line is one JSON object.
 """
 
 import argparse
@@ -48,10 +49,18 @@ def measure(root: Path, streaming: StreamingSettings, topic: str, share: float, 
     settings = {"RECOMMENDER__RECOMMENDATION_LOG__SHARE": str(share), "RECOMMENDER__RECOMMENDATION_LOG__TOPIC": topic}
     with running_service(root, streaming.kafka_bootstrap_servers, settings) as service:
         cold: Summary = service.load(paths, connections=CONNECTIONS)
+        before = _cpu_seconds(service)
         warm: Summary = service.load(paths, connections=CONNECTIONS, seconds=seconds)
+        cpu_us = (_cpu_seconds(service) - before) * 1e6 / warm.requests
         written, dropped = (_counter(service, result) for result in ("written", "dropped"))
     stored = sum(mark.high - mark.low for mark in watermarks(streaming, topic).values())
-    return {"cold": cold, "warm": warm, "written": written, "dropped": dropped, "in_the_topic": stored}
+    counts = {"written": written, "dropped": dropped, "in_the_topic": stored}
+    return {"cold": cold, "warm": warm, "cpu_us_per_request": round(cpu_us, 1), **counts}
+
+
+def _cpu_seconds(service: Service) -> float:
+    times = service.process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _counter(service: Service, result: str) -> int:
@@ -86,6 +95,7 @@ def main() -> None:
         f"requests_per_s_{label}": max(one["warm"].requests_per_s for one in of_label)
         for label, of_label in runs.items()
     }
+    figures |= {f"cpu_us_per_request_{label}": min(one["cpu_us_per_request"] for one in runs[label]) for label in runs}
     lost = sum(one["written"] - one["dropped"] - one["in_the_topic"] for of_label in runs.values() for one in of_label)
     result = {"benchmark": "recommendation_log", **figures, "lists_neither_stored_nor_counted": lost, "runs": runs}
     print(msgspec.json.encode(result).decode())

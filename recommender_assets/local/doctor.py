@@ -71,16 +71,20 @@ def _port(key: str, port: int) -> Finding:
 
 
 def _broker(settings: Settings) -> Finding:
-    servers, topic = settings.streaming.kafka_bootstrap_servers, settings.streaming.topic
+    servers, wanted = (
+        settings.streaming.kafka_bootstrap_servers,
+        (settings.streaming.topic, settings.recommendation_log.topic),
+    )
     client = admin_client(settings.streaming)
     try:
         topics = client.list_topics(timeout=KAFKA_TIMEOUT_SECONDS).topics
     except KafkaException:
         mend = "start Kafka or set streaming.kafka_bootstrap_servers"
         return Finding("Kafka", False, f"no broker answers at {servers}: {mend}")
-    if topic not in topics:
-        return Finding("Kafka", False, f"{servers} has no topic {topic}: run `recommender init-tables`")
-    return Finding("Kafka", True, f"{servers}, topic {topic} with {len(topics[topic].partitions)} partitions")
+    if missing := [topic for topic in wanted if topic not in topics]:
+        return Finding("Kafka", False, f"{servers} has no topic {', '.join(missing)}: run `recommender init-tables`")
+    found = [f"topic {topic} with {len(topics[topic].partitions)} partitions" for topic in wanted]
+    return Finding("Kafka", True, f"{servers}, {', '.join(found)}")
 
 
 def _table(settings: Settings, name: TableName) -> Finding:

@@ -1,9 +1,11 @@
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from recommender_assets.ingestion.tables import SCHEMAS, create_tables
+from recommender_assets.local import doctor
 from recommender_assets.local.doctor import Finding, examine, port_is_taken
 from recommender_assets.settings import Settings, load_settings
 
@@ -70,3 +72,20 @@ def test_a_missing_lock_file_is_a_finding_and_no_end_of_the_examination(
     assert not findings["jars"].is_well
     assert "from the project's folder" in findings["jars"].detail
     assert "champion" in findings
+
+
+def test_either_topic_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    topics: dict[str, SimpleNamespace] = {}
+    client = SimpleNamespace(list_topics=lambda **_: SimpleNamespace(topics=topics))
+    monkeypatch.setattr(doctor, "admin_client", lambda _: client)
+    settings = load_settings(PROJECT / "config.yaml", {})
+    mend = "run `recommender init-tables`"
+    assert doctor._broker(settings).detail.endswith(f"no topic user_interactions, recommendation_log: {mend}")
+    topics["user_interactions"] = SimpleNamespace(partitions={0: None})
+    assert doctor._broker(settings).detail.endswith(f"no topic recommendation_log: {mend}")
+    topics["recommendation_log"] = SimpleNamespace(partitions={0: None, 1: None})
+    finding = doctor._broker(settings)
+    assert finding.is_well
+    assert finding.detail.endswith(
+        "topic user_interactions with 1 partitions, topic recommendation_log with 2 partitions"
+    )
