@@ -60,6 +60,11 @@ def test_one_training_is_one_parent_run_with_a_run_for_each_model(imported: Path
     assert {run.data.tags["recommender.algorithm"] for run in models} == {"svd", "nmf"}
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(runs) == 3
+    assert (
+        parent.data.tags.items() >= {"recommender.topic": "user_interactions", "recommender.next_offsets": "{}"}.items()
+    )
+    (decided,) = result.asset_materializations_for_node("champion")
+    assert "/#/models/Recommendation_" in str(decided.metadata["mlflow_model"].value)
     for run in models:
         curve = registry.client.get_metric_history(run.info.run_id, "rating_rmse")
         assert [point.step for point in curve] == list(range(1, len(curve) + 1))

@@ -33,6 +33,8 @@ def champion(settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
     from recommender_assets.presentation.tables import contest_table, decision_table
     from recommender_assets.promotion.decisions import read_decisions
     from recommender_assets.promotion.promote import promote
+    from recommender_assets.promotion.registry import REGISTERED_MODELS
+    from recommender_assets.promotion.tracking_server import registered_model_address
 
     promotion = promote(settings)
     decision, pointer = promotion.decision, promotion.pointer
@@ -44,8 +46,13 @@ def champion(settings: dg.ResourceParam[Settings], mlflow: dg.ResourceParam[Any]
             "decision_id": promotion.row.decision_id,
         }
     )
+    links = {}
+    if decision.champion:
+        name = REGISTERED_MODELS[decision.champion.partition("-")[0]]
+        links["mlflow_model"] = dg.MetadataValue.url(registered_model_address(settings, name))
     return dg.MaterializeResult(
         metadata={
+            **links,
             "promoted": decision.promoted,
             "champion": decision.champion or "none",
             "predecessor": (pointer.predecessor if pointer else None) or "none",

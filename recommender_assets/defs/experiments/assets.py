@@ -9,6 +9,7 @@ from recommender_assets.settings import Settings
 
 served_lists_topic = dg.AssetSpec(
     "served_lists_topic",
+    deps=["recommendation_service"],
     description="The Kafka topic of the lists that users were served, written by the service: JSON, keyed by user.",
     group_name="experiments",
     owners=OWNERS,

@@ -55,7 +55,7 @@ def _train(
     from recommender_assets.promotion.contenders import train_candidate
     from recommender_assets.promotion.registry import Registry
     from recommender_assets.promotion.tracking_server import run_address
-    from recommender_assets.promotion.training_run import TrainingRun
+    from recommender_assets.promotion.training_run import TrainingRun, position_tags
     from recommender_assets.training.hyper_parameters import recorded_parameters, with_hyper_parameters
 
     asked = changes(context.op_execution_context.op_config, getattr(CONFIGURED, algorithm))
@@ -67,6 +67,7 @@ def _train(
         manifest, curves = candidate.manifest, training_curves(candidate.curves)
         run.log_model(candidate.directory, manifest, settings.root)
         run.log_image(png_of(curves), "training_curves")
+    mlflow.set_tags(position_tags(manifest.position))
     return dg.MaterializeResult(
         metadata={
             **manifest.metrics,

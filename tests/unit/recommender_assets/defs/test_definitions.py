@@ -29,7 +29,7 @@ ASSETS = {
     "backtest_report": ("evaluation", {"user_item_matrix"}),
     "champion": ("champion", {"evaluation_report"}),
     "recommendation_service": ("serving", {"champion"}),
-    "served_lists_topic": ("experiments", set()),
+    "served_lists_topic": ("experiments", {"recommendation_service"}),
     "recommendation_log": ("experiments", {"served_lists_topic"}),
     "experiment_report": ("experiments", {"recommendation_log", "interactions"}),
 }
