@@ -53,7 +53,7 @@ def roll_back_champion(
     context.log_event(dg.AssetMaterialization("champion", metadata=metadata))
 
 
-@dg.job
+@dg.job(tags={"dagster/priority": "100"})
 def rollback_job() -> None:
     """Put an earlier champion back into service (config: `to`, `reason`)."""
     roll_back_champion()

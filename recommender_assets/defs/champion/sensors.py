@@ -1,6 +1,7 @@
 """What takes a champion out of service by itself."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 import msgspec
@@ -11,6 +12,8 @@ from recommender_assets.defs.champion.rollback import ROLL_BACK_OP, rollback_job
 from recommender_assets.promotion.decisions import ROLLBACKS, read_decisions
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer
+
+_SCRAPED_AT_ONCE = 16
 
 
 @dg.sensor(
@@ -52,13 +55,17 @@ def live_guardrail_sensor(
 
 def _scrape_all(addresses: tuple[str, ...]) -> tuple[dict[str, Scrape], list[str]]:
     """Scrapes by address, and a message for each replica that gave none."""
-    found, silent = {}, []
-    for address in addresses:
-        try:
-            found[address] = scrape(address)
-        except ServiceUnreachableError as error:
-            silent.append(str(error))
-    return found, silent
+    with ThreadPoolExecutor(_SCRAPED_AT_ONCE) as pool:
+        scrapes = dict(zip(addresses, pool.map(_scrape, addresses), strict=True))
+    found = {address: result for address, result in scrapes.items() if isinstance(result, Scrape)}
+    return found, [str(error) for error in scrapes.values() if isinstance(error, ServiceUnreachableError)]
+
+
+def _scrape(address: str) -> Scrape | ServiceUnreachableError:
+    try:
+        return scrape(address)
+    except ServiceUnreachableError as error:
+        return error
 
 
 def _came_by_rollback(settings: Settings, pointer: ChampionPointer) -> bool:

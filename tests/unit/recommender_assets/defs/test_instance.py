@@ -30,6 +30,8 @@ def test_two_runs_never_ingest_or_train_at_once(home: Path) -> None:
             for limit in concurrency.run_queue_config.tag_concurrency_limits  # type: ignore[union-attr]
         }
         assert limits == {"recommender/ingests": 1, "recommender/trains": 1}
+        assert concurrency.run_queue_config is not None
+        assert concurrency.run_queue_config.max_concurrent_runs > sum(limits.values())  # a rollback waits for neither
         assert concurrency.pool_config.default_pool_limit == 1
 
 
