@@ -14,7 +14,7 @@ from recommender_assets.experiments.decision import Evidence, decide
 from recommender_assets.experiments.metrics import metric_moments
 from recommender_assets.experiments.novelty import EffectTrend, effect_trend
 from recommender_assets.experiments.power import achieved_power
-from recommender_assets.experiments.result import DailyLook, ExperimentResult
+from recommender_assets.experiments.result import DailyLook, ExperimentResult, SegmentEffect
 from recommender_assets.experiments.sample_ratio import sample_ratio_p_value
 from recommender_assets.experiments.sequential import MINIMUM_USERS, MixtureBoundary, boundary_for
 from recommender_serving.engine.experiment_definition import ExperimentDefinition, Guardrail, Metric
@@ -124,6 +124,23 @@ class _Pair:
         known = [(float(day), found) for day, found in by_day if found is not None]
         return effect_trend([day for day, _ in known], [found for _, found in known])
 
+    def segments(self) -> dict[str, SegmentEffect]:
+        """The effect within each segment that can be judged, with p-values corrected for their number."""
+        if self.outcomes.segments is None:
+            return {}
+        users = self.cumulative[-1]
+        by_segment = users.groupby(users["user_id"].map(self.outcomes.segments))
+        found = {
+            str(name): (len(rows), comparison)
+            for name, rows in by_segment
+            if (comparison := self.compare(rows, self.definition.metric)) is not None
+        }
+        corrected = holm({name: comparison.p_value for name, (_, comparison) in found.items()})
+        return {
+            name: SegmentEffect(count, comparison.difference, comparison.interval, corrected[name])
+            for name, (count, comparison) in found.items()
+        }
+
 
 def _result(pair: _Pair, p_value: float | None, traffic: Literal["logged", "simulated"]) -> ExperimentResult:
     definition, found = pair.definition, pair.found
@@ -164,6 +181,8 @@ def _result(pair: _Pair, p_value: float | None, traffic: Literal["logged", "simu
         effect_size=found.effect_size,
         power=achieved_power(pair.users, pair.plan.variances, definition.min_effect_size, pair.level),
         method=found.method,
+        variance_removed=found.variance_removed,
+        segments=pair.segments(),
         trend=pair.trend,
     )
 

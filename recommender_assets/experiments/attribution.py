@@ -14,6 +14,7 @@ DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 # An interaction that shows interest in the listed item; a `remove` or `view` does not.
 POSITIVE_KINDS = ("click", "purchase", "rating")
+SUMS = ["lists", "clicked_lists", "ratings", "rating_sum"]
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,31 @@ class Outcomes:
         crossed_users: users that were served by more than one arm; they are left out.
         unattributed: interactions that no list led to.
         duplicates: repeated interactions with one item of one list.
+        before: what users did before the experiment: `user_id` and the sums with the suffix `_before`; None = unknown.
+        segments: user id -> segment that the user was in when they were first served; None = no segments.
     """
 
     daily: pd.DataFrame
     crossed_users: int
     unattributed: int
     duplicates: int
+    before: pd.DataFrame | None = None
+    segments: pd.Series | None = None
 
     def cumulative(self) -> tuple[pd.DataFrame, ...]:
         """For each day, one row per user over the days up to it: `arm` and the sums; at least one frame."""
         last = int(self.daily["day"].max()) if len(self.daily) else 0
-        sums = ["lists", "clicked_lists", "ratings", "rating_sum"]
         frames = (self.daily[self.daily["day"] <= day] for day in range(last + 1))
-        return tuple(frame.groupby(["user_id", "arm"], sort=True)[sums].sum().reset_index() for frame in frames)
+        return tuple(
+            self._with_before(frame.groupby(["user_id", "arm"], sort=True)[SUMS].sum().reset_index())
+            for frame in frames
+        )
+
+    def _with_before(self, users: pd.DataFrame) -> pd.DataFrame:
+        """Who was not served before the experiment has done nothing there."""
+        if self.before is None:
+            return users
+        return users.merge(self.before, on="user_id", how="left").fillna({f"{name}_before": 0 for name in SUMS})
 
 
 def attribute(served: pd.DataFrame, feedback: pd.DataFrame, window_hours: float) -> Outcomes:
@@ -102,5 +115,4 @@ def _daily(lists: pd.DataFrame, caused: pd.DataFrame) -> pd.DataFrame:
     counted = counted.fillna({"clicked_lists": 0, "ratings": 0, "rating_sum": 0.0})
     counted["day"] = (counted["served_at"].astype(np.int64) - start) // DAY_US
     counted["lists"] = 1
-    columns = ["lists", "clicked_lists", "ratings", "rating_sum"]
-    return counted.groupby(["user_id", "arm", "day"], sort=True)[columns].sum().reset_index()
+    return counted.groupby(["user_id", "arm", "day"], sort=True)[SUMS].sum().reset_index()

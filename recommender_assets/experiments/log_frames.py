@@ -15,7 +15,8 @@ from recommender_assets.ingestion.forgetting import without_forgotten
 from recommender_assets.ingestion.tables import SCHEMAS, read_table
 from recommender_serving.engine.recommendation_log import LogSample
 
-_LIST = ["ranking_id", "user_id", "variant", "served_at", "items", "teams"]
+_TEXTS = ["ranking_id", "user_id", "variant", "source"]
+_LIST = [*_TEXTS, "served_at", "items", "teams"]
 _EVENT = ["user_id", "item_id", "event_type", "rating", "timestamp", "ranking_id"]
 _RECORD = ["topic_id", "kafka_partition", "kafka_offset", "ingested_at"]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -25,7 +26,8 @@ def lists_of(root: Path, experiment: str, since_us: int, until_us: int) -> pd.Da
     """The lists that an experiment counts: served in that time, and not forced.
 
     Returns:
-        `ranking_id`, `user_id`, `arm`, `served_at`, `items` (tuples); of interleaved lists `teams` (tuples of arms).
+        `ranking_id`, `user_id`, `arm`, `source`, `served_at`, `items` (tuples) and, of interleaved lists,
+        `teams` (tuples of arms).
     """
     is_counted = (pc.field("experiment") == experiment) & ~pc.field("forced")
     rows = read_table(root, "recommendation_log", _LIST, is_counted & _between("served_at", since_us, until_us))
@@ -67,7 +69,7 @@ def reactions_of(root: Path, users: Iterable[str], since_us: int, until_us: int)
 
 
 def _list_frame(rows: pa.Table) -> pd.DataFrame:
-    frame = pd.DataFrame({name: rows[name].to_pandas() for name in ("ranking_id", "user_id", "variant")}, dtype=object)
+    frame = pd.DataFrame({name: rows[name].to_pandas() for name in _TEXTS}, dtype=object)
     frame["served_at"] = rows["served_at"].cast(pa.int64()).to_numpy()
     for name in ("items", "teams"):
         values = [None if value is None else tuple(value) for value in rows[name].to_pylist()]

@@ -47,19 +47,36 @@ def analyse_experiment(root: Path, name: str, until_us: int | None = None) -> Ex
         reactions = reactions[reactions["ranking_id"].notna()]  # the others are what visitors told beforehand
         reactions = reactions.assign(at=stretched(days.begins_us, reactions["at"]))
     traffic: Traffic = "logged" if days is None else "simulated"
-    results = _results(experiment, lists, reactions, traffic)
+    results = _results(experiment, lists, reactions, _before(root, experiment, lists), traffic)
     population = days.population if days else _population(experiment.definition)
     return ExperimentRun(experiment, tuple(replace(result, population=population) for result in results))
 
 
 def _results(
-    experiment: RunningExperiment, lists: pd.DataFrame, reactions: pd.DataFrame, traffic: Traffic
+    experiment: RunningExperiment,
+    lists: pd.DataFrame,
+    reactions: pd.DataFrame,
+    before: pd.DataFrame | None,
+    traffic: Traffic,
 ) -> tuple[ExperimentResult, ...]:
     definition, plan = experiment.definition, Plan(experiment.users_per_arm, experiment.variances)
     if definition.kind == "interleaving":
         return (analyse_interleaving(definition, plan, lists, reactions, traffic),)
     outcomes = attribute(lists, reactions, definition.attribution_hours)
-    return analyse(definition, plan, outcomes, traffic)
+    first = lists.sort_values("served_at").drop_duplicates("user_id").set_index("user_id")["source"]
+    return analyse(definition, plan, replace(outcomes, before=before, segments=first), traffic)
+
+
+def _before(root: Path, experiment: RunningExperiment, lists: pd.DataFrame) -> pd.DataFrame | None:
+    """What the users of an experiment did in the days before it, if any of them was served and logged then."""
+    since_us = experiment.started_us - OBSERVED_DAYS * DAY_US
+    earlier, _ = lists_outside_experiments(root, since_us)
+    earlier = earlier[earlier["user_id"].isin(lists["user_id"]) & (earlier["served_at"] < experiment.started_us)]
+    if earlier.empty:
+        return None
+    reactions = reactions_of(root, earlier["user_id"], since_us, experiment.started_us)
+    users = attribute(earlier.assign(arm="before"), reactions, _ATTRIBUTION_HOURS).cumulative()[-1]
+    return users.drop(columns="arm").set_index("user_id").add_suffix("_before").reset_index()
 
 
 def observed_baseline(root: Path, metric: Metric) -> Baseline:

@@ -13,14 +13,21 @@ def metric_moments(users: pd.DataFrame, metric: Metric) -> ArmMoments:
     `mean_rating` = sum of ratings given to listed items by their number.
 
     Args:
-        users: one row per user with `lists`, `clicked_lists`, `ratings`, `rating_sum`.
+        users: one row per user with `lists`, `clicked_lists`, `ratings`, `rating_sum`, and perhaps the same with the
+            suffix `_before`, of the time before the experiment.
         metric: which one.
 
     Raises:
         ValueError: fewer than two users, or no rating at all for `mean_rating`.
     """
+    before = _sums(users, metric, "_before") if "lists_before" in users else None
+    numerator, denominator = _sums(users, metric)
+    return arm_moments(numerator, denominator, before)
+
+
+def _sums(users: pd.DataFrame, metric: Metric, suffix: str = "") -> tuple[pd.Series, pd.Series]:
     if metric == "conversion":
-        return arm_moments(users["clicked_lists"] > 0)
-    if metric == "ctr":
-        return arm_moments(users["clicked_lists"], users["lists"])
-    return arm_moments(users["rating_sum"], users["ratings"])
+        converted = (users[f"clicked_lists{suffix}"] > 0).astype(float)
+        return converted, pd.Series(1.0, index=users.index)
+    top, bottom = ("clicked_lists", "lists") if metric == "ctr" else ("rating_sum", "ratings")
+    return users[f"{top}{suffix}"], users[f"{bottom}{suffix}"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from recommender_assets.experiments.experiment_run import ExperimentRun
-from recommender_assets.experiments.result import ExperimentResult, Interval
+from recommender_assets.experiments.result import ExperimentResult, Interval, SegmentEffect
 from recommender_assets.presentation.plots import image
 from recommender_assets.presentation.tables import key_value_table
 
@@ -47,6 +47,10 @@ def figures(run: ExperimentRun, result: ExperimentResult) -> dict[str, str]:
         "p-value": "" if result.p_value is None else f"{result.p_value:.3g} ({result.method})",
         "effect size": "" if result.effect_size is None else f"{result.effect_size:+.3f}",
         "power reached": "" if result.power is None else f"{result.power:.3f}",
+        "explained by before": ""
+        if result.variance_removed is None
+        else f"{result.variance_removed:.1%} of the variance",
+        **{f"effect, {name}": _segment(effect) for name, effect in result.segments.items() if len(result.segments) > 1},
         "trend of the effect": ""
         if result.trend is None
         else f"{result.trend.slope:+.4f} per day (p = {result.trend.p_value:.2g})",
@@ -61,6 +65,10 @@ _STOP_RULES = {
     "fixed": "one test when every arm has {users} users",
     "sequential": "a look every day, at most until every arm has {users} users",
 }
+
+
+def _segment(effect: SegmentEffect) -> str:
+    return f"{effect.difference:+.4f} ({_interval(effect.interval)}), {effect.users:,} users, p = {effect.p_value:.2g}"
 
 
 def _with_interval(value: float | None, interval: Interval | None, form: str) -> str:

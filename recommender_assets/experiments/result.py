@@ -30,6 +30,16 @@ class DailyLook:
 
 
 @dataclass(frozen=True)
+class SegmentEffect:
+    """The difference within a segment of the users; its p-value is corrected for the number of segments."""
+
+    users: int
+    difference: float
+    interval: Interval
+    p_value: float
+
+
+@dataclass(frozen=True)
 class ExperimentResult(Mapping[str, Any]):
     """The comparison of one treatment with control; `result["lift"]` and `result.lift` are the same.
 
@@ -55,6 +65,8 @@ class ExperimentResult(Mapping[str, Any]):
         traffic: `logged`, or `simulated` by visitors that draw on real users' ratings.
         population: whom the inference speaks of.
         method: the statistical test.
+        variance_removed: share of the variance that what users did before the experiment explains (CUPED), if known.
+        segments: difference by what was known of the user at first: `personalized`, `folded_in` or `popular` lists.
         looks: the difference at the end of each day.
         trend: change of the daily effect over time, None with fewer than three days.
         notes: what was left out of the analysis and why.
@@ -79,6 +91,8 @@ class ExperimentResult(Mapping[str, Any]):
     power: float | None = None
     population: str = ""
     method: str = ""
+    variance_removed: float | None = None
+    segments: dict[str, SegmentEffect] = field(default_factory=dict)
     looks: tuple[DailyLook, ...] = ()
     trend: EffectTrend | None = None
     notes: tuple[str, ...] = ()

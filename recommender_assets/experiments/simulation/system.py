@@ -1,5 +1,6 @@
 """The real service, on topics and a storage root of the simulation's own, beside whatever else runs here."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ def running_system(settings: Settings, root: Path, name: str) -> Iterator[Runnin
         processes = stack.enter_context(Processes(root / "logs"))
         servers = settings.streaming.kafka_bootstrap_servers
         if not broker_answers(settings.streaming):
+            stack.callback(shutil.rmtree, root / "kafka", ignore_errors=True)
             servers = stack.enter_context(LocalBroker(root / "kafka", port=0)).bootstrap_servers
         own = _own_settings(settings, root, servers, f"experiment-{name}-{uuid.uuid4().hex[:8]}")
         create_tables(root)

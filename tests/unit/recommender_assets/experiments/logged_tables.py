@@ -27,6 +27,7 @@ def write_traffic(
     users: int = 400,
     days: int = 1,
     experiment: str | None = "one",
+    first_user: int | None = None,
     **fields: Any,
 ) -> None:
     """Users that are each served one list of two items on one of the days and click the first at their arm's rate.
@@ -38,6 +39,7 @@ def write_traffic(
         users: of each arm.
         days: over which they come.
         experiment: that the lists belong to.
+        first_user: number of the first user, others follow, so that the same users can come again; None = new users.
         fields: further columns of the lists.
     """
     create_tables(root)
@@ -46,10 +48,11 @@ def write_traffic(
     for arm, rate in rates.items():
         for user in range(users):
             number = next(_NUMBERS)
+            user_id = f"u{number}" if first_user is None else f"again{first_user + len(lists)}"
             at = start_us + user % days * DAY_US + user
             served = {
                 "ranking_id": f"r{number}",
-                "user_id": f"u{number}",
+                "user_id": user_id,
                 "served_at": _moment(at),
                 "items": ["a", "b"],
             }
@@ -62,7 +65,7 @@ def write_traffic(
             }
             lists.append(served | place | fields)
             if generator.random() < rate:
-                events.append(_click(number, f"u{number}", at + 500))
+                events.append(_click(number, user_id, at + 500))
     _append(root, "recommendation_log", lists)
     _append(root, "interactions", events)
     append_rows(root, TOPIC, TOPIC_ID, [LedgerRow(0, 0, 10**9, accepted=len(events))])

@@ -71,7 +71,7 @@ def test_lists_of_an_experiment_are_its_own_in_time_and_not_forced(root: Path) -
         served("none", at=1, experiment=None, variant=None),
     )
     lists = lists_of(root, "e", START, START + 10).sort_values("served_at")
-    assert lists.columns.tolist() == ["ranking_id", "user_id", "arm", "served_at", "items", "teams"]
+    assert lists.columns.tolist() == ["ranking_id", "user_id", "arm", "source", "served_at", "items", "teams"]
     assert lists["ranking_id"].tolist() == ["first", "last"]
     assert lists["arm"].tolist() == ["control", "treatment"]
     assert lists["served_at"].tolist() == [START, START + 9]

@@ -85,6 +85,32 @@ def test_a_simulated_experiment_says_so_and_its_seconds_are_days(tmp_path: Path)
     assert [(look.day, look.users) for look in result.looks] == [(0, 400), (1, 800)]
 
 
+def test_what_users_did_before_takes_variance_out_and_who_is_known_is_a_segment(tmp_path: Path) -> None:
+    started(tmp_path)
+    for rate, first in ((1.0, 0), (0.0, 200)):  # half of the users always click, half never
+        write_traffic(tmp_path, {None: rate}, START_US - DAY_US, users=200, experiment=None, first_user=first)
+        arms = {"control": rate, "treatment": max(rate, 0.2)}
+        write_traffic(tmp_path, arms, START_US, users=100, first_user=first, source="folded_in" if rate else "popular")
+    (result,) = analyse_experiment(tmp_path, "one").results
+    assert result.samples == {"control": 200, "treatment": 200}
+    assert result.method.endswith("CUPED")
+    assert result.variance_removed is not None
+    assert result.variance_removed > 0.7
+    assert set(result.segments) == {"folded_in", "popular"}
+    assert {name: effect.users for name, effect in result.segments.items()} == {"folded_in": 200, "popular": 200}
+    assert result.segments["folded_in"].difference == 0
+    assert result.segments["popular"].difference == pytest.approx(0.2, abs=0.1)
+    assert result.segments["popular"].p_value < 0.001
+
+
+def test_without_lists_before_nothing_is_explained(tmp_path: Path) -> None:
+    started(tmp_path)
+    write_traffic(tmp_path, RATES, START_US, first_user=0)
+    write_traffic(tmp_path, {None: 0.3}, START_US - 30 * DAY_US, experiment=None, first_user=0)  # too long ago
+    write_traffic(tmp_path, {None: 0.3}, START_US - DAY_US, experiment=None)  # other users
+    assert analyse_experiment(tmp_path, "one").results[0].variance_removed is None
+
+
 def test_an_experiment_that_was_never_started_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="'one' was never started"):
         analyse_experiment(tmp_path, "one")

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from recommender_assets.experiments.report import figures, headline, report_sections
+from recommender_assets.experiments.result import SegmentEffect
 from tests.unit.recommender_assets.experiments.runs import experiment_run
 
 
@@ -52,3 +55,14 @@ def test_sections_are_markdown_with_the_plot() -> None:
     assert list(sections) == ["one_treatment", "one_effect"]
     assert "| decision |" in sections["one_treatment"]
     assert sections["one_effect"].startswith("![effect of one by day](data:image/png;base64,")
+
+
+def test_what_was_explained_and_the_segments_have_rows_of_their_own() -> None:
+    run = experiment_run({"control": 0.2, "treatment": 0.3})
+    effect = SegmentEffect(users=1_200, difference=0.05, interval=(0.01, 0.09), p_value=0.03)
+    segments = {"popular": effect, "folded_in": effect}
+    rows = figures(run, replace(run.results[0], variance_removed=0.163, segments=segments))
+    assert rows["explained by before"] == "16.3% of the variance"
+    assert rows["effect, popular"] == "+0.0500 (+0.0100 to +0.0900), 1,200 users, p = 0.03"
+    alone = figures(run, replace(run.results[0], segments={"popular": effect}))
+    assert "effect, popular" not in alone
