@@ -31,8 +31,8 @@ check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster 
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
 	@$(BIN)/python -m docs.generate --check
-	@$(BIN)/python -m deploy.security.scan
 	@$(BIN)/python -m recommender_assets.monitoring.dashboards --check
+	@$(BIN)/python -m deploy.security.scan
 
 check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
 	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py
@@ -40,8 +40,9 @@ check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (net
 check-notebooks: $(STAMPS)/packages ## Execute every notebook on the embedded ratings
 	@for notebook in notebooks/*.py; do echo "$$notebook"; MPLBACKEND=Agg $(BIN)/python -W ignore $$notebook >/dev/null || exit 1; done
 
-docs: $(STAMPS)/packages ## Write the generated pages of docs/ anew
+docs: $(STAMPS)/packages ## Write the generated pages of docs/ and the dashboards anew
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m recommender_assets.monitoring.dashboards
 
 format: $(STAMPS)/packages ## Format the code and sort the imports
 	@$(BIN)/ruff check --fix-only .

@@ -1,6 +1,5 @@
-"""Writes docs/metrics.md from the metrics themselves; `--check` only says whether the page is up to date."""
+"""docs/metrics.md, from the metrics themselves."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from recommender_assets.monitoring.stream_metrics import StreamMetrics
 from recommender_assets.settings import load_settings
 from recommender_serving.metrics import Metrics
 
-PAGE = Path(__file__).with_name("metrics.md")
-COMMAND = "python -m docs.metrics_table"
-INTRODUCTION = f"""# Metrics
+CONFIGURATION = Path(__file__).parents[1] / "config.yaml"
+INTRODUCTION = """# Metrics
 
 Names follow Prometheus' conventions: base units, a counter ends in `_total`, a histogram has `_bucket`, `_sum`
 and `_count`. Every process also has `process_*` (CPU, memory, files). Alerts and recording rules are in
-`deploy/prometheus`; what to do about an alert is in [runbook.md](runbook.md). This page is written by `{COMMAND}`.
+`deploy/prometheus`; what to do about an alert is in [runbook.md](runbook.md). This page is written by `make docs`.
 """
 _SUFFIXES = {"counter": "_total", "info": "_info"}
 
@@ -37,7 +35,7 @@ def described(registry: CollectorRegistry) -> Iterator[MetricDefinition]:
 
 def sections() -> dict[str, list[MetricDefinition]]:
     """Heading -> its metrics."""
-    sources = sources_of(load_settings(PAGE.parents[1] / "config.yaml", {}))
+    sources = sources_of(load_settings(CONFIGURATION, {}))
     of_exporter = [metric for source in sources for metric in source.metrics]
     return {
         "The service: `api.port`, `/metrics`": list(described(Metrics().registry)),
@@ -59,10 +57,3 @@ def page() -> str:
     """The whole page."""
     parts = [f"## {heading}\n\n{table(metrics)}\n" for heading, metrics in sections().items()]
     return "\n".join([INTRODUCTION, *parts])
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["--check"]:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != page():
-        sys.exit(f"{PAGE.name} is out of date: run `{COMMAND}`")

@@ -1,4 +1,4 @@
-"""The dashboards; `python -m recommender_assets.monitoring.dashboards` writes them for Grafana, `--check` compares."""
+"""The dashboards. Run as a program, this writes the files for Grafana (`make docs`); `--check` only compares."""
 
 import json
 import sys
@@ -7,7 +7,6 @@ from pathlib import Path
 from recommender_assets.monitoring.panel import Dashboard, Panel, dashboard_json
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
-COMMAND = "python -m recommender_assets.monitoring.dashboards"
 
 _REQUESTS = 'recommender_http_request_duration_seconds_count{route!~"/health.*|/metrics"}'
 _LISTS = 'recommender_http_request_duration_seconds_bucket{route=~"/recommendations.*"}'
@@ -331,4 +330,4 @@ if __name__ == "__main__":
         if sys.argv[1:] != ["--check"]:
             path.write_text(content, encoding="utf-8")
         elif path.read_text(encoding="utf-8") != content:
-            sys.exit(f"{path.name} is out of date: run `{COMMAND}`")
+            sys.exit(f"{path.name} is out of date: run `make docs`")

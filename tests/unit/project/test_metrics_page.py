@@ -1,10 +1,6 @@
 from docs import metrics_table
 
 
-def test_the_page_is_up_to_date() -> None:
-    assert metrics_table.PAGE.read_text(encoding="utf-8") == metrics_table.page(), f"run {metrics_table.COMMAND}"
-
-
 def test_every_metric_has_a_row_with_kind_labels_and_meaning() -> None:
     rows = {metric.name: metric for metrics in metrics_table.sections().values() for metric in metrics}
     assert rows["recommender_http_request_duration_seconds"].labels == ("method", "route", "status")

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from docs.metrics_table import sections
-from recommender_assets.monitoring.dashboards import COMMAND, DASHBOARDS, dashboard_files
+from recommender_assets.monitoring.dashboards import DASHBOARDS, dashboard_files
 from recommender_assets.monitoring.panel import Dashboard, Panel, dashboard_json
 
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
@@ -23,7 +23,7 @@ def placed(dashboard: Dashboard) -> list[dict[str, Any]]:
 
 def test_the_files_are_up_to_date() -> None:
     for path, content in dashboard_files().items():
-        assert path.read_text(encoding="utf-8") == content, f"{path.name}: run {COMMAND}"
+        assert path.read_text(encoding="utf-8") == content, f"{path.name}: run make docs"
     (folder,) = {path.parent for path in dashboard_files()}
     assert set(folder.glob("*.json")) == dashboard_files().keys()
 
