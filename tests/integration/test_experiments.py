@@ -178,8 +178,11 @@ async def test_what_was_served_and_clicked_is_read_back_exactly(spark: SparkSess
         assert {arm: count for arm, count in by_arm.items() if count} == dict(clicked)
 
 
-async def test_what_kafka_never_took_is_counted_and_delays_nothing(deployed: Settings) -> None:
+async def test_what_kafka_never_took_is_counted_and_delays_nothing(
+    deployed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The topic of the log does not exist: lists are answered, and none of them is missing in the count."""
+    monkeypatch.setattr("recommender_serving.log_writer._STOP_SECONDS", 0.2)
     nowhere = msgspec.structs.replace(deployed.recommendation_log, topic="no-such-topic", queue_records=50)
     start(deployed.root)
     async with replica(msgspec.structs.replace(deployed, recommendation_log=nowhere)) as client:
