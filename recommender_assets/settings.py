@@ -323,7 +323,8 @@ class LiveGuardrailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """When the service's metrics under a champion bring back the champion before.
 
     Attributes:
-        services: address of every replica, like `http://10.0.0.7:8000`; empty = the one of section `api`.
+        services: address of every replica, like `http://10.0.0.7:8000`, or a name that stands for all of them; empty =
+            the one of section `api`.
         error_share: largest share of requests for recommendations that fail with 500 or more.
         p99_milliseconds: time within which 99 % of them must be answered.
         popular_share: largest share of lists that are the popular one; 1 allows all.

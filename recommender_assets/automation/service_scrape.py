@@ -1,6 +1,8 @@
-"""What one replica of the service says about itself at `/metrics`: counts of its requests for recommendations."""
+"""What the replicas of the service say about themselves at `/metrics`: counts of its requests for recommendations."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import msgspec
@@ -11,6 +13,7 @@ ROUTES = "/recommendations"  # requests that the champion answers
 TIMEOUT_SECONDS = 2.0
 
 _SERVER_ERROR = 500
+_AT_ONCE = 16
 
 
 class ServiceUnreachableError(ConnectionError):
@@ -76,6 +79,31 @@ class Scrape(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def scrape_all(addresses: Iterable[str]) -> tuple[dict[str, Scrape], list[str]]:
+    """Scrapes by address of a replica, and a message for each replica that gave none."""
+    replicas = list(dict.fromkeys(replica for address in addresses for replica in replicas_of(address)))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = dict(zip(replicas, pool.map(_scrape_or_error, replicas), strict=True))
+    found = {replica: answer for replica, answer in answers.items() if isinstance(answer, Scrape)}
+    return found, [str(answer) for answer in answers.values() if isinstance(answer, ServiceUnreachableError)]
+
+
+def replicas_of(address: str) -> list[str]:
+    """One address for each IPv4 address that a name stands for, as for a headless service in Kubernetes.
+
+    Counts of different replicas must not be taken for those of one. A name that is not known stays as it is, and so
+    does https, whose certificate is made out to the name.
+    """
+    try:
+        url = httpx.URL(address)
+        if url.scheme != "http":
+            return [address]
+        found = socket.getaddrinfo(url.host, url.port or 80, socket.AF_INET, socket.SOCK_STREAM)
+    except (OSError, UnicodeError, httpx.InvalidURL):
+        return [address]
+    return sorted({str(url.copy_with(host=str(place[0]))) for *_, place in found})
+
+
 def scrape(address: str) -> Scrape:
     """Read the metrics of a replica.
 
@@ -121,6 +149,13 @@ def parse(text: str) -> Scrape:
             within=within,
         ),
     )
+
+
+def _scrape_or_error(address: str) -> Scrape | ServiceUnreachableError:
+    try:
+        return scrape(address)
+    except ServiceUnreachableError as error:
+        return error
 
 
 def _is_asked_for(labels: Mapping[str, str]) -> bool:

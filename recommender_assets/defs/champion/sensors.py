@@ -1,19 +1,16 @@
 """What takes a champion out of service by itself."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 import msgspec
 
 from recommender_assets.automation import live_guardrails
-from recommender_assets.automation.service_scrape import Scrape, ServiceUnreachableError, scrape
+from recommender_assets.automation.service_scrape import scrape_all
 from recommender_assets.defs.champion.rollback import ROLL_BACK_OP, rollback_job
 from recommender_assets.promotion.decisions import ROLLBACKS, read_decisions
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, read_pointer
-
-_SCRAPED_AT_ONCE = 16
 
 
 @dg.sensor(
@@ -33,7 +30,7 @@ def live_guardrail_sensor(
     if pointer is None:
         return dg.SkipReason("there is no champion yet")
     rules = settings.promotion.live_guardrails
-    scrapes, silent = _scrape_all(settings.service_addresses)
+    scrapes, silent = scrape_all(settings.service_addresses)
     in_grace = live_guardrails.is_in_grace(pointer, rules, time.time())
     cursor = live_guardrails.read_cursor(context.cursor)
     cursor = live_guardrails.follow_service(cursor, pointer, scrapes, in_grace=in_grace)
@@ -51,21 +48,6 @@ def live_guardrail_sensor(
         tags={"recommender/reason": found.reason},
     )
     return dg.SensorResult(run_requests=[request], cursor=_encoded(found.cursor))
-
-
-def _scrape_all(addresses: tuple[str, ...]) -> tuple[dict[str, Scrape], list[str]]:
-    """Scrapes by address, and a message for each replica that gave none."""
-    with ThreadPoolExecutor(_SCRAPED_AT_ONCE) as pool:
-        scrapes = dict(zip(addresses, pool.map(_scrape, addresses), strict=True))
-    found = {address: result for address, result in scrapes.items() if isinstance(result, Scrape)}
-    return found, [str(error) for error in scrapes.values() if isinstance(error, ServiceUnreachableError)]
-
-
-def _scrape(address: str) -> Scrape | ServiceUnreachableError:
-    try:
-        return scrape(address)
-    except ServiceUnreachableError as error:
-        return error
 
 
 def _came_by_rollback(settings: Settings, pointer: ChampionPointer) -> bool:

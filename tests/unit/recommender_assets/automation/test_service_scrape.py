@@ -1,4 +1,5 @@
 import re
+import socket
 from pathlib import Path
 
 import httpx
@@ -6,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender_assets.automation.service_scrape import Counts, Scrape, ServiceUnreachableError, parse, scrape
+from recommender_assets.automation.service_scrape import (
+    Counts,
+    Scrape,
+    ServiceUnreachableError,
+    parse,
+    replicas_of,
+    scrape,
+    scrape_all,
+)
 from tests.factories import make_model
 from tests.unit.recommender_serving.server import listening, wait_until_ready
 from tests.unit.recommender_serving.service import Service
@@ -63,6 +72,26 @@ def test_who_does_not_answer_is_named(address: str) -> None:
 def test_what_is_no_metrics_of_a_service_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse(text)
+
+
+def test_a_name_stands_for_all_its_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 8000)) for ip in ("10.0.0.2", "10.0.0.1", "10.0.0.2")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: places)
+    assert replicas_of("http://service:8000") == ["http://10.0.0.1:8000", "http://10.0.0.2:8000"]
+    assert replicas_of("https://service") == ["https://service"]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8000", "http://no-such-host.invalid:1", "http://[bad"])
+def test_an_address_stays_as_it_is(address: str) -> None:
+    assert replicas_of(address) == [address]
+
+
+def test_each_replica_is_asked_once_and_those_that_are_silent_are_named(tmp_path: Path) -> None:
+    with listening(Service(tmp_path)) as url:
+        found, silent = scrape_all([url, "http://127.0.0.1:9", url])
+    assert list(found) == [url]
+    assert len(silent) == 1
+    assert "http://127.0.0.1:9" in silent[0]
 
 
 @given(before=counts, more=counts)
