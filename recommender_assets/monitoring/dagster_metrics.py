@@ -30,8 +30,9 @@ LAST_RUN_DURATION = MetricDefinition(
 CHECK_PASSED = MetricDefinition(
     "recommender_dagster_check_passed",
     "gauge",
-    "1 if the check passed for the asset's latest materialisation, 0 if it failed; absent before it has run.",
-    ("asset", "check"),
+    "1 if the check passed for the asset's latest materialisation, 0 if it failed; absent before it has run."
+    " What lies after the asset goes on without a check that is not blocking.",
+    ("asset", "check", "blocking"),
 )
 SENSOR_RUNNING = MetricDefinition(
     "recommender_dagster_sensor_running", "gauge", "1 while the sensor is switched on.", ("sensor",)
@@ -44,7 +45,7 @@ DEFINITIONS_QUERY = """
       jobs { name }
       sensors { name sensorState { status } }
       assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
-        name executionForLatestMaterialization { status } } } } } } }
+        name blocking executionForLatestMaterialization { status } } } } } } }
     ... on PythonError { message } } }
 """
 _FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
@@ -125,9 +126,7 @@ def _run_metrics(jobs: Sequence[str], answer: Mapping[str, Any]) -> dict[MetricD
 
 def _definition_metrics(nodes: Sequence[Mapping[str, Any]]) -> dict[MetricDefinition, Samples]:
     passed: Samples = {
-        ("/".join(asset["assetKey"]["path"]), check["name"]): _PASSED[
-            check["executionForLatestMaterialization"]["status"]
-        ]
+        _check_labels(asset, check): _PASSED[check["executionForLatestMaterialization"]["status"]]
         for node in nodes
         for asset in node["assetNodes"]
         for check in asset["assetChecksOrError"].get("checks", [])
@@ -139,3 +138,7 @@ def _definition_metrics(nodes: Sequence[Mapping[str, Any]]) -> dict[MetricDefini
         for sensor in node["sensors"]
     }
     return {CHECK_PASSED: passed, SENSOR_RUNNING: running}
+
+
+def _check_labels(asset: Mapping[str, Any], check: Mapping[str, Any]) -> tuple[str, ...]:
+    return "/".join(asset["assetKey"]["path"]), check["name"], str(check["blocking"]).lower()

@@ -36,7 +36,7 @@ def metrics(project_settings: Settings, server: CannedServer) -> DagsterMetrics:
 
 
 def check(name: str, status: str | None) -> dict[str, Any]:
-    return {"name": name, "executionForLatestMaterialization": status and {"status": status}}
+    return {"name": name, "blocking": name == "bad", "executionForLatestMaterialization": status and {"status": status}}
 
 
 def definitions(checks: list[dict[str, Any]], *jobs: str, sensors: dict[str, str] | None = None) -> tuple[int, Any]:
@@ -87,9 +87,9 @@ def test_a_check_is_1_or_0_and_absent_while_it_has_not_run(metrics: DagsterMetri
     server.answers = [definitions(checks, sensors={"on": "RUNNING", "off": "STOPPED"})]
     readings = metrics.read()
     assert readings[CHECK_PASSED] == {
-        ("interactions", "good"): 1,
-        ("interactions", "bad"): 0,
-        ("interactions", "broken"): 0,
+        ("interactions", "good", "false"): 1,
+        ("interactions", "bad", "true"): 0,
+        ("interactions", "broken", "false"): 0,
     }
     assert readings[SENSOR_RUNNING] == {("on",): 1, ("off",): 0}
 
