@@ -1,9 +1,9 @@
 """Accuracy by protocol, next to floors and intervals: `python -m benchmarks.accuracy [--ratings FILE]`.
 
 Runs every protocol of `evaluation/protocols.py` for both algorithms and several seeds; then the lists under a
-popularity discount, and users folded in. Figures are means over the seeds; intervals (95 %, over users) are those of
-the first seed. Temporal protocols have one split and are left out where the ratings carry no time stamps. Prints a
-table per protocol and, as its last line, one JSON object:
+popularity discount, users folded in, and items without a training row. Figures are means over the seeds; intervals
+(95 %, over users) are those of the first seed. Temporal protocols have one split and are left out where the ratings
+carry no time stamps. Prints a table per protocol and, as its last line, one JSON object:
 protocol -> algorithm or `floors` or `intervals` -> metric -> value.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from benchmarks.cold_start_quality import cold_start_quality
 from benchmarks.fold_in_quality import fold_in_quality
 from benchmarks.presets import PRESETS, preset_for, with_implicit_term
 from recommender_assets.evaluation.bootstrap import interval
@@ -38,7 +39,7 @@ from recommender_assets.training.heads import Heads, fit_heads
 from recommender_serving.engine.ranking import popularity_discount
 
 DISCOUNTS = (0.5, 0.7, 0.8, 0.9, 1.0)
-EXTRAS = ("popularity_discount", "fold_in")
+EXTRAS = ("popularity_discount", "fold_in", "cold_start")
 
 
 class Results:
@@ -162,6 +163,10 @@ def _measure_algorithm(
     for seed in seeds if "fold_in" in wanted else ():
         for metric, value in fold_in_quality(matrix, hyper_parameters, seed).items():
             results.values["fold_in"][algorithm][metric].append(value)
+    for seed in seeds if "cold_start" in wanted else ():
+        for way, figures in cold_start_quality(matrix, hyper_parameters, seed).items():
+            for metric, value in figures.items():
+                results.values["cold_start"][f"{algorithm} {way}"][metric].append(value)
     return float(np.mean(seconds))
 
 

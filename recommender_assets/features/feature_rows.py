@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender_assets.features.categories import most_frequent_categories
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.features.pair_times import pair_times
 
-_MOST_CATEGORIES = 20
 _MICROSECONDS_PER_DAY = 86_400e6
 
 
@@ -48,7 +48,7 @@ class FeatureRows:
 def feature_rows(matrix: UserItemMatrix, held_out: NDArray[np.bool_]) -> FeatureRows:
     """The rows outside the hold-out, so that no feature knows a held-out rating."""
     observations = matrix.observations
-    names, is_of_category = _categories(matrix)
+    names, is_of_category = most_frequent_categories(matrix.catalogue)
     shown = ~held_out
     return FeatureRows(
         user=observations.user_of_row()[shown],
@@ -70,14 +70,3 @@ def _ages(matrix: UserItemMatrix) -> NDArray[np.float64]:
     latest = pair_times(matrix)
     ages: NDArray[np.float64] = (latest.max(initial=0) - latest) / _MICROSECONDS_PER_DAY
     return ages
-
-
-def _categories(matrix: UserItemMatrix) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    of_item = [text.split("|") if text else [] for text in matrix.catalogue.categories[:]]
-    flat = np.array([name for names in of_item for name in names], dtype=object)
-    item = np.repeat(np.arange(matrix.n_items), [len(names) for names in of_item])
-    names, code, count = np.unique(flat.astype(str), return_inverse=True, return_counts=True)
-    kept = np.argsort(-count, kind="stable")[:_MOST_CATEGORIES]
-    is_of_category = np.zeros((matrix.n_items, len(names)))
-    is_of_category[item, code] = 1.0
-    return tuple(str(names[i]) for i in kept), is_of_category[:, kept]

@@ -108,7 +108,7 @@ def matrix_of_events(
 
     Args:
         events: `user_id`, `item_id`, `event_type`, `rating`, `timestamp` (us, UTC), `event_key`; no `forget` rows.
-        items: `item_id`, `title`, `categories` (list), `year`; may know more or fewer items than the events.
+        items: `item_id`, `title`, `categories` (list), `year`; an item of either source is an item of the matrix.
         position: up to where the events reach.
         weights: strength of each kind of event.
         scale: lowest and highest rating.
@@ -119,11 +119,11 @@ def matrix_of_events(
     if not events.num_rows:
         raise EmptyMatrixError("no interactions to learn from: import a history or ingest events first")
     user_ids, user = encode_ids(events["user_id"])
-    item_ids, item = encode_ids(events["item_id"])
+    item_ids, item = encode_ids(_joined(events["item_id"], items["item_id"]))
     history = latest_events(
         n_users=len(user_ids),
         user=user,
-        item=item,
+        item=item[: events.num_rows],
         event_type=pc.index_in(events["event_type"], value_set=pa.array(EVENT_TYPES)).to_numpy(),
         rating=pc.fill_null(events["rating"], np.nan).to_numpy(),
         timestamp_us=events["timestamp"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(),
@@ -208,6 +208,10 @@ def _assembled(
         scale=scale,
         popularity=popularity,
     )
+
+
+def _joined(first: pa.ChunkedArray, second: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([*first.chunks, *second.cast(first.type).chunks], first.type)
 
 
 def _catalogue(item_ids: StringTable, items: pa.Table) -> Catalogue:

@@ -55,8 +55,7 @@ def _read(path: Path) -> pa.Table:
     columns = {name: table[name].cast(dtype) for name, dtype in _TYPES.items()}
     if empty := [name for name, column in columns.items() if column.null_count]:
         raise RatingFileError(f"{path}: rows without {', '.join(empty)}")
-    if not pc.all(is_number := pc.is_finite(columns["rating"])).as_py():
-        row = pc.index(is_number.combine_chunks(), value=False).as_py()
+    if (row := pc.index(pc.is_finite(columns["rating"]), value=False).as_py()) >= 0:
         value = columns["rating"][row].as_py()
         raise RatingFileError(f"{path}: rating must be a finite number, got {value} in row {row + 1}")
     return pa.table({**columns, "timestamp": _instants(table)})

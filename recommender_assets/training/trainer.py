@@ -6,8 +6,10 @@ from hashlib import blake2b
 from importlib.metadata import version
 from typing import Literal
 
+from recommender_assets.features.content_features import content_features
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.settings import Settings
+from recommender_assets.training.cold_start import with_cold_items
 from recommender_assets.training.heads import FitHeads, Heads, fit_heads, with_users_of
 from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.hyper_parameters import recorded_parameters
@@ -53,6 +55,7 @@ def train(
     held_out = hold_out_mask(matrix, settings.training.hold_out_share)
     training_rows = matrix.observations.select(~held_out)
     heads = fit(training_rows, matrix.n_items, hyper_parameters, settings.training.seed, progress)
+    heads = with_cold_items(heads, training_rows, content_features(matrix.catalogue))
     heads = with_users_of(heads, matrix.observations)
     created_at = dt.datetime.now(dt.UTC)
     manifest = Manifest(

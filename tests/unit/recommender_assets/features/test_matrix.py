@@ -86,10 +86,11 @@ def test_the_catalogue_follows_the_item_index_and_unknown_items_are_blank():
 
     matrix = matrix_from(events_table([("u", item, "rating", 3.0) for item in "zab"]), items)
 
-    assert matrix.item_ids[:] == ["a", "b", "z"]
-    assert matrix.catalogue.titles[:] == ["", "", "Zed"]
-    assert matrix.catalogue.categories[:] == ["", "", "Drama|War"]
-    assert matrix.catalogue.year.tolist() == [0, 0, 1999]
+    assert matrix.item_ids[:] == ["a", "b", "never seen", "z"]
+    assert matrix.catalogue.titles[:] == ["", "", "No", "Zed"]
+    assert matrix.catalogue.categories[:] == ["", "", "", "Drama|War"]
+    assert matrix.catalogue.year.tolist() == [0, 0, 2000, 1999]
+    assert matrix.popularity.tolist() == [1.0, 1.0, 0.0, 1.0]
 
 
 def test_the_real_ratings_are_all_there():
@@ -264,9 +265,11 @@ def test_the_catalogue_may_know_more_items_in_any_order_and_fewer():
 
     matrix = matrix_from(events_table([("u", name, "view", None) for name in ("w", "z", "unknown")]), items)
 
-    assert matrix.catalogue.titles[:] == ["", "W", "Z"]
-    assert matrix.catalogue.categories[:] == ["", "w", "z"]
-    assert matrix.catalogue.year.tolist() == [0, 1903, 1900]
+    assert matrix.item_ids[:] == ["unknown", "v", "w", "x", "y", "z"]
+    assert matrix.catalogue.titles[:] == ["", "V", "W", "X", "Y", "Z"]
+    assert matrix.catalogue.categories[:] == ["", "v", "w", "x", "y", "z"]
+    assert matrix.catalogue.year.tolist() == [0, 1904, 1903, 1902, 1901, 1900]
+    assert matrix.observations.item.tolist() == [0, 2, 5]
 
 
 def test_a_matrix_that_was_never_saved_is_not_found(tmp_path):
