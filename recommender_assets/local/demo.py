@@ -113,6 +113,7 @@ class Demo:
             ("Dagster", self._dagster.address),
             ("MLflow", _address(self._settings.mlflow.port)),
             ("Kafka", self._settings.streaming.kafka_bootstrap_servers),
+            ("monitor", f"{self._override_of_kafka}make monitor"),
             ("try", f"curl '{self._service.address}/recommendations/user/{known_user()}?num_recommendations=5'"),
         ):
             _say(f"{name:<8} {address}")
@@ -126,7 +127,9 @@ class Demo:
     def _start_dagster_ui_and_broker(self) -> None:
         wanted = int(self._settings.streaming.kafka_bootstrap_servers.rpartition(":")[2])
         port = free_port(wanted)
-        os.environ["RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{port}"
+        variable = "RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS"
+        os.environ[variable] = f"127.0.0.1:{port}"
+        self._override_of_kafka = "" if port == wanted else f"{variable}=127.0.0.1:{port} "
         self._settings = load_settings()
         settings = self._settings
         write_history_range(settings, lambda: months_of_source(spark_session(settings), settings))

@@ -164,6 +164,7 @@ def test_a_second_run_continues_what_is_there_and_leaves_no_process_behind(
     first_run: tuple[str, dict[str, Any]], second_run: Command, folder: Path
 ) -> None:
     again = second_run.stop()
+    assert "      monitor  make monitor\n" in again
     assert "every month is there already" in again
     assert "the topic holds them already" in again
     report, continued = first_run[1], json.loads(again.splitlines()[-1])

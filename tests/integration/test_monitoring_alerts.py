@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from recommender_assets.local.broker import free_port
+from recommender_assets.monitoring.dashboards import DASHBOARDS
 from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
 from recommender_serving.engine.factor_model import write_model
 from tests.factories import make_model
@@ -94,3 +95,10 @@ def test_a_broker_that_is_away_and_a_damaged_champion_raise_their_alerts_within_
 
         promote(root, "svd-1")
         wait_until(lambda: "ModelRefused" not in server.firing(), 20, "the alert ends with the fault")
+
+
+def test_prometheus_understands_the_queries_of_every_panel(tmp_path: Path) -> None:
+    with prometheus(tmp_path, {}) as server:
+        for panel in (panel for dashboard in DASHBOARDS for panel in dashboard.panels):
+            for expr in panel.queries.values():
+                server.query(expr)
