@@ -75,12 +75,14 @@ def failed(message: str = "disk full") -> Exception:
     return StreamingQueryException(message)
 
 
-def test_a_batch_is_told_with_rate_and_lag(
+def test_a_batch_is_told_with_rate_and_lag_and_observed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     stop = threading.Event()
     triggers = play(monkeypatch, stop, Run(batches=1))
-    stream(NO_SPARK, settings, stop, told.append)
+    observed: list[BatchReport] = []
+    stream(NO_SPARK, settings, stop, told.append, observed.append)
+    assert [(batch.accepted, batch.seconds) for batch in observed] == [(5, 0.5)]
     assert told == ["5 records in 0.5 s (10/s): 5 accepted, 0 duplicate, 0 rejected; lag 8"]
     assert triggers == [{"processingTime": "10 seconds"}]
 
