@@ -52,13 +52,15 @@ def user_item_matrix(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
 def reduced_features(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """User and item features: scaled to 0..1, selected by mutual information with ratings, reduced by two thirds."""
     from recommender_assets.features.matrix import load_matrix, matrix_directory
+    from recommender_assets.features.rating_prediction import rating_r2
     from recommender_assets.features.reduction import features_directory, reduce_features, save_features
     from recommender_assets.presentation.plots import explained_variance
     from recommender_assets.presentation.tables import key_value_table
     from recommender_assets.training.hold_out import hold_out_mask
 
     matrix = load_matrix(matrix_directory(settings.root))
-    features = reduce_features(matrix, hold_out_mask(matrix, settings.training.hold_out_share), settings)
+    held_out = hold_out_mask(matrix, settings.training.hold_out_share)
+    features = reduce_features(matrix, held_out, settings)
     directory = features_directory(settings.root)
     save_features(directory, matrix, features)
     tables = {"user": features.user, "item": features.item}
@@ -76,6 +78,7 @@ def reduced_features(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
         metadata={
             **numbers,
             **selected,
+            "rating_r2": rating_r2(matrix, held_out, features.user.values, features.item.values),
             "dagster/uri": str(directory),
             "explained_variance": dg.MetadataValue.md(explained_variance(shares)),
         }
