@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.cold_start_quality import cold_start_quality
 from benchmarks.fold_in_quality import fold_in_quality
-from benchmarks.presets import PRESETS, preset_for, with_implicit_term
+from benchmarks.variants import with_implicit_term
 from recommender_assets.evaluation.bootstrap import interval
 from recommender_assets.evaluation.floors import measure_floors
 from recommender_assets.evaluation.measures.catalogue import CATALOGUE
@@ -36,6 +36,7 @@ from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.features.rating_sets import rating_matrix
 from recommender_assets.settings import NmfSettings, SvdSettings, load_settings
 from recommender_assets.training.heads import Heads, fit_heads
+from recommender_assets.tuning.presets import PRESETS, preset_for
 from recommender_serving.engine.ranking import popularity_discount
 
 DISCOUNTS = (0.5, 0.7, 0.8, 0.9, 1.0)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from benchmarks.presets import PRESETS, preset_for
 from benchmarks.timing import timed
 from recommender_assets.evaluation.metrics.rmse import rmse
 from recommender_assets.evaluation.splits import random_rows
@@ -29,6 +28,7 @@ from recommender_assets.training.progress import silent
 from recommender_assets.training.rating_nmf import fit_rating_nmf, floor_and_unit, nmf_rating_head
 from recommender_assets.training.rows import Rows, rating_rows
 from recommender_assets.training.user_step import solve_rating_users
+from recommender_assets.tuning.presets import PRESETS, preset_for
 from recommender_serving.engine.factor_model import RatingHead
 from recommender_serving.engine.history import Observations
 

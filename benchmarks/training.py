@@ -22,9 +22,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.presets import PRESETS, preset_for, with_few_epochs
 from benchmarks.timing import Figure, Result, timed
 from benchmarks.training_peers import implicit_figure, spark_figure, surprise_figures
+from benchmarks.variants import with_few_epochs
 from recommender_assets.evaluation.metrics.rmse import rmse
 from recommender_assets.evaluation.splits import random_rows
 from recommender_assets.features.matrix import UserItemMatrix
@@ -39,6 +39,7 @@ from recommender_assets.training.rating_svd import fit_rating_svd
 from recommender_assets.training.rows import Rows, rating_rows, strength_rows
 from recommender_assets.training.user_step import solve_ranking_users, solve_rating_users
 from recommender_assets.training.warm_up import warm_up
+from recommender_assets.tuning.presets import PRESETS, preset_for
 from recommender_serving.engine.factor_model import RankingHead, RatingHead
 from recommender_serving.engine.history import Observations
 

@@ -196,6 +196,18 @@ def tune(
 
 
 @main.command()
+@click.argument("name", type=click.Choice(["dense"]))
+def preset(name: str) -> None:
+    """Print hyper-parameters for a shape of data, as a part of config.yaml.
+
+    dense: many observations of each item (fifty and more), like MovieLens 1M. For other data: recommender tune.
+    """
+    from recommender_assets.tuning.presets import preset_snippet
+
+    click.echo(preset_snippet(name), nl=False)
+
+
+@main.command()
 def check() -> None:
     """Look at what is stored, from the events to the champion; exit code 1 if something must not be built upon.
 
