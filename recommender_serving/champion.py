@@ -233,9 +233,9 @@ class Champion:
         replaced = {
             name: snapshot for name, snapshot in current.items() if snapshot is not next_.by_algorithm.get(name)
         }
-        for algorithm in replaced.keys() & next_.by_algorithm.keys():
-            seconds = _WARM_UP_SECONDS / len(replaced)
-            await next_.by_algorithm[algorithm].take_over(replaced[algorithm], seconds)
+        until = time.monotonic() + _WARM_UP_SECONDS
+        for algorithm in sorted(replaced.keys() & next_.by_algorithm.keys()):
+            await next_.by_algorithm[algorithm].take_over(replaced[algorithm], until)
 
     def _snapshots(self) -> list[Snapshot]:
         return [] if self._deployment is None else list(self._deployment.by_version.values())

@@ -104,14 +104,13 @@ class Snapshot:
             self._users.add_list(user_id, user, key, rendered)
         return rendered
 
-    async def take_over(self, other: "Snapshot", seconds: float) -> None:
+    async def take_over(self, other: "Snapshot", until: float) -> None:
         """Render what another model's latest askers were shown, so that they need not wait for it after a swap.
 
         Args:
             other: The model that answered so far.
-            seconds: When to stop at the latest.
+            until: When to stop at the latest, in seconds of the monotonic clock.
         """
-        until = time.monotonic() + seconds
         for user_id, keys in other._users.latest():  # noqa: SLF001 (its own class)
             for key in keys:
                 if time.monotonic() > until:

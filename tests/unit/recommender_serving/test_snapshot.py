@@ -1,4 +1,5 @@
 import dataclasses
+import time
 from collections.abc import Coroutine
 from itertools import count
 from typing import Any, Literal, TypeVar
@@ -264,7 +265,7 @@ async def test_another_models_latest_askers_find_their_lists_ready() -> None:
     asked = [("u1", ListSettings(5)), ("u2", ListSettings(7, exclude_seen=False)), ("guest", ListSettings(5))]
     for user_id, wanted in asked:
         await old.answer(user_id, wanted)
-    await new.take_over(old, seconds=60)
+    await new.take_over(old, until=time.monotonic() + 60)
     ready = {(user_id, key) for user_id, user in new._users._users.items() for key in user.lists}
     assert ready == set(asked[:2])
     fresh = snapshot_of(make_model(n_users=9, n_items=20, seed=1), live)
@@ -277,5 +278,5 @@ async def test_taking_over_ends_in_time_and_begins_with_the_latest() -> None:
     for user in range(9):
         await old.answer(f"u{user}", ListSettings(5))
     assert [user_id for user_id, _ in old._users.latest()] == [f"u{user}" for user in range(8, -1, -1)]
-    await new.take_over(old, seconds=-1)
+    await new.take_over(old, until=time.monotonic())
     assert len(new._users) == 0
