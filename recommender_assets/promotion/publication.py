@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recommender_assets.promotion.candidates import KEPT_CANDIDATES, candidate_directory, prune
 from recommender_assets.promotion.policy import Decision
+from recommender_assets.promotion.soundness import factor_problems
 from recommender_serving.engine.atomic_files import sync, temporary_sibling
 from recommender_serving.engine.champion_pointer import (
     ChampionPointer,
@@ -25,7 +26,7 @@ def publish(root: Path, decision: Decision) -> ChampionPointer | None:
 
     A decision without promotion changes nothing. The pointer is replaced last, when every model it names is complete on
     the disk and has been read back, so a service never sees half a champion. Deployed beside the champion is the other
-    algorithm's candidate of the same training if it beats its floors, else the one that was deployed before.
+    algorithm's candidate of the same training if it is sound, else the one that was deployed before, unless damaged.
 
     Returns:
         the pointer in force, None if there is no champion yet.
@@ -36,7 +37,7 @@ def publish(root: Path, decision: Decision) -> ChampionPointer | None:
     current = read_pointer(root)
     if not decision.promoted or decision.champion is None or (current and current.version == decision.champion):
         return current
-    deployed = (current.deployed if current else {}) | decision.fit_to_deploy()
+    deployed = (_still_sound(root, current) if current else {}) | decision.fit_to_deploy()
     for version in deployed.values():
         _publish_version(root, version)
     pointer = ChampionPointer(
@@ -63,6 +64,10 @@ def remove_old_models(root: Path, pointer: ChampionPointer | None) -> list[str]:
         return []
     kept = {root / "models": KEPT_CANDIDATES, champion_directory(root) / "versions": KEPT_VERSIONS}
     return [v for folder, newest in kept.items() if folder.is_dir() for v in prune(folder, needed, newest)]
+
+
+def _still_sound(root: Path, pointer: ChampionPointer) -> dict[str, str]:
+    return {a: v for a, v in pointer.deployed.items() if not factor_problems(version_directory(root, v))}
 
 
 def _named_by_experiments(root: Path) -> set[str]:

@@ -216,6 +216,17 @@ def test_an_already_published_version_is_not_copied_again(tmp_path: Path, monkey
     assert pointer.deployed == {"svd": "svd-2", "nmf": "nmf-1"}
 
 
+def test_what_was_deployed_before_and_is_damaged_now_is_not_deployed_again(tmp_path: Path) -> None:
+    for version in ("svd-1", "nmf-1", "nmf-2"):
+        candidate(tmp_path, version)
+    publish(tmp_path, promoted("svd-1", "nmf-1"))
+    (version_directory(tmp_path, "svd-1") / "popularity.npy").unlink()
+    pointer = publish(tmp_path, promoted("nmf-2"))
+    assert pointer is not None
+    assert (pointer.version, pointer.predecessor) == ("nmf-2", "svd-1")
+    assert pointer.deployed == {"nmf": "nmf-2"}
+
+
 def test_the_other_algorithm_may_take_over(tmp_path: Path) -> None:
     for version in ("svd-1", "nmf-2"):
         candidate(tmp_path, version)
