@@ -35,7 +35,7 @@ check: $(STAMPS)/packages ## Formatting, lint, types, import contracts, Dagster 
 	@$(BIN)/python -m deploy.security.scan
 
 check-images: $(STAMPS)/packages ## Do what the Dockerfiles say in a folder (network needed) and ask for its health
-	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py
+	@CHECK_IMAGES=1 $(BIN)/python -m pytest tests/unit/project/test_images.py tests/integration/test_service_image.py tests/integration/test_dagster_image.py
 
 check-notebooks: $(STAMPS)/packages ## Execute every notebook on the embedded ratings
 	@for notebook in notebooks/*.py; do echo "$$notebook"; MPLBACKEND=Agg $(BIN)/python -W ignore $$notebook >/dev/null || exit 1; done

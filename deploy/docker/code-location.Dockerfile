@@ -62,4 +62,4 @@ EXPOSE 4000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 \
     CMD ["dagster", "api", "grpc-health-check", "--port", "4000"]
 ENTRYPOINT ["/opt/entrypoint.sh"]
-CMD ["dagster", "code-server", "start", "--host", "0.0.0.0", "--port", "4000", "--module-name", "recommender_assets.definitions", "--location-name", "recommender_assets"]
+CMD ["dagster", "api", "grpc", "--host", "0.0.0.0", "--port", "4000", "--module-name", "recommender_assets.definitions", "--location-name", "recommender_assets"]
