@@ -8,7 +8,15 @@ from recommender_assets.defs.table_metadata import table_metadata
 from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
 from recommender_assets.settings import load_settings
 
-TABLE_ASSETS = ["interactions", "interaction_history", "items", "user_profiles", "item_profiles"]
+TABLE_ASSETS: dict[str, TableName] = {
+    "interactions": "interactions",
+    "interaction_history": "interaction_history",
+    "items": "items",
+    "user_profiles": "user_profiles",
+    "item_profiles": "item_profiles",
+    "recommendation_log": "recommendation_log",
+    "experiment_report": "experiment_verdicts",
+}
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +24,9 @@ def definitions() -> dg.Definitions:
     return defs()
 
 
-@pytest.mark.parametrize("name", TABLE_ASSETS)
-def test_the_catalogue_shows_the_columns_of_the_table(definitions: dg.Definitions, name: TableName) -> None:
-    metadata = definitions.resolve_assets_def(name).metadata_by_key[dg.AssetKey(name)]
+@pytest.mark.parametrize(("asset", "name"), TABLE_ASSETS.items())
+def test_the_catalogue_shows_the_columns_of_the_table(definitions: dg.Definitions, asset: str, name: TableName) -> None:
+    metadata = definitions.resolve_assets_def(asset).metadata_by_key[dg.AssetKey(asset)]
     shown = metadata["dagster/column_schema"]
     assert isinstance(shown, dg.TableSchema)
     assert [(column.name, column.type) for column in shown.columns] == [
