@@ -2,8 +2,9 @@
 
 Starts the service with an API key and loads it from another process on the same machine (`generator_cpu` is that
 process's share of a core). Parts: `lists` (a model of MovieLens-1M's size, random users, every cache cold and warm),
-`connections` (1 to 256), `peers` (an empty and a naive Litestar handler), `million` (1,000,000 items x 50 factors),
-`soak` (`--soak-minutes`: resident memory at a steady load). The last line is one JSON object.
+`rules` (`POST /recommendations` without and with rules; nothing of it is kept), `connections` (1 to 256), `peers` (an
+empty and a naive Litestar handler), `million` (1,000,000 items x 50 factors), `soak` (`--soak-minutes`: resident memory
+at a steady load). The last line is one JSON object.
 """
 
 import argparse
@@ -39,6 +40,25 @@ def lists(root: Path, arrays: int, seconds: float) -> dict[str, Any]:
             "cold": cold,
             "resident_mib": service.resident_mib,
             "arrays_mib": round(arrays / 2**20, 1),
+        }
+
+
+def rules(root: Path, seconds: float) -> dict[str, Any]:
+    """Lists of one user under no rule, under rules that leave items out, and under those that weigh and spread."""
+    asked = {
+        "none": {},
+        "filters": {"exclude_items": [str(item) for item in range(100)]},
+        "weighed_and_spread": {"popularity_discount": 0.3, "boosts": {"items": {"7": 2.0}}, "diversity": 0.3},
+    }
+    with running_service(root) as service:
+        return {
+            name: service.load(
+                ["/recommendations"],
+                body=msgspec.json.encode({"user_id": "17", **fields}).decode(),
+                connections=CONNECTIONS,
+                seconds=seconds,
+            )
+            for name, fields in asked.items()
         }
 
 
@@ -111,7 +131,7 @@ def synthetic_version(root: Path) -> str:
 def main() -> None:
     """Run the parts that are asked for and print what came of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("lists", "connections", "peers", "million", "soak")
+    parts = ("lists", "rules", "connections", "peers", "million", "soak")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each warm run (default: 5)")
     parser.add_argument("--soak-minutes", type=float, default=0.0, help="length of the soak (default: none)")
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to run (default: all)")
@@ -123,6 +143,7 @@ def main() -> None:
         arrays = publish(root, synthetic_model(MOVIELENS_1M))
         run: dict[str, Callable[[], dict[str, Any]]] = {
             "lists": lambda: lists(root, arrays, options.seconds),
+            "rules": lambda: {"rules": rules(root, options.seconds)},
             "connections": lambda: {"by_connections": connections(root, options.seconds)},
             "peers": lambda: peers(root, options.seconds),
             "million": lambda: million(folder, options.seconds),

@@ -18,8 +18,8 @@ from tests.unit.recommender_serving.service import Service
 
 EXAMPLES = 120  # of each operation and kind
 ENDLESS = {"userChanges"}
-# A body of events is judged event by event, by the time of its arrival; that of a question by rules between members.
-JUDGED_FURTHER = {"sendEvents", "recommend"}
+# A body of events is judged event by event, by the time of its arrival; a question by rules between its members.
+JUDGED_FURTHER = {"sendEvents", "recommend", "recommendationsForUser"}
 JUDGES_OF_BODIES = [positive_data_acceptance, negative_data_rejection]
 
 
