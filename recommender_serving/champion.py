@@ -128,6 +128,8 @@ class Champion:
         """Bring the metrics of state up to date."""
         self._metrics.live_events.set(self._live_updates.n_events)
         self._metrics.live_events_dropped.set(self._live_updates.n_dropped)
+        for algorithm, snapshot in ({} if self._deployment is None else self._deployment.by_algorithm).items():
+            self._metrics.new_items.labels(algorithm).set(len(snapshot.catalogue.space.new.ids))
         kept = Counter[str]()
         for snapshot in self._snapshots():
             kept[snapshot.model.algorithm] += snapshot.cache_bytes

@@ -80,6 +80,12 @@ class Metrics:
             "Events since the models' positions that were let go of for lack of room.",
             registry=self.registry,
         )
+        self.new_items = Gauge(
+            "recommender_new_items",
+            "Items that the model does not know and that are listed all the same.",
+            ("algorithm",),
+            registry=self.registry,
+        )
         list_cache = Counter(
             "recommender_list_cache", "Lists by whether they had been rendered.", ("result",), registry=self.registry
         )

@@ -12,7 +12,7 @@ from recommender_serving.engine.top_items import Query, TopItems
 from recommender_serving.rendered_list import ListSettings
 from recommender_serving.snapshot import Snapshot
 from tests.factories import START_US, make_event
-from tests.unit.recommender_serving.service import Client, Service, event_json, items_of, recommend, until
+from tests.unit.recommender_serving.service import Client, Service, event_json, items_of, metric, recommend, until
 from tests.unit.recommender_serving.snapshots import snapshot_of
 from tests.unit.recommender_serving.two_tastes import two_tastes
 
@@ -160,6 +160,7 @@ async def test_events_become_a_listed_item_within_seconds_over_http(service: Ser
             body = event_json(user_id=f"a{number:02d}", item_id="new", rating=5, timestamp="2024-02-01T00:00:00Z")
             assert (await client.post("/events", content=body)).status_code == 200
         await until(lambda: _lists(client, "a10", "new"))
+        assert await metric(client, 'recommender_new_items{algorithm="svd"}') == 1
         assert "new" not in items_of(await recommend(client, "b10", num_recommendations=8))
 
         asked = {"user_id": "a10", "num_recommendations": 8, "explain": True}
