@@ -285,3 +285,8 @@ def test_every_file_is_part_of_a_kustomization() -> None:
         text = kustomization.read_text(encoding="utf-8")
         for path in kustomization.parent.iterdir():
             assert path == kustomization or path.name in text, path
+
+
+@each_source
+def test_nothing_runs_by_a_clock_outside_dagster(source: str) -> None:
+    assert not {"CronJob", "Job"} & {document["kind"] for document in documents(source)}
