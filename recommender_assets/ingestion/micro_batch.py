@@ -1,6 +1,7 @@
 """What happens to one micro-batch: every record becomes one row of `interactions` or of `rejected_events`."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from recommender_assets.ingestion.event_files import (
 from recommender_assets.ingestion.event_parsing import kafka_records, parse_records
 from recommender_assets.ingestion.tables import SCHEMAS, TableName
 from recommender_serving.engine.config import RatingScale
+
+_OFFSET_BITS = 44
 
 
 class DoubledRecordError(RuntimeError):
@@ -109,13 +112,15 @@ def require_one_row_each(files: Sequence[npt.NDArray[np.void]]) -> None:
     if not files:
         return
     rows = np.concatenate(files)
-    positions = rows[["kafka_partition", "kafka_offset"]]
-    order = np.lexsort((positions["kafka_offset"], positions["kafka_partition"]))
-    ordered = positions[order]
-    doubled = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(doubled):
-        partition, offset = ordered[doubled[0]].tolist()
-        raise DoubledRecordError(f"partition {partition}, offset {offset} has more than one row; nothing was committed")
+    packed = (rows["kafka_partition"].astype(np.int64) << _OFFSET_BITS) ^ rows["kafka_offset"]
+    ordered = np.sort(packed)
+    suspects = rows[np.isin(packed, ordered[1:][ordered[1:] == ordered[:-1]])]
+    found = Counter(suspects[["kafka_partition", "kafka_offset"]].tolist())
+    for (partition, offset), count in found.items():
+        if count > 1:
+            raise DoubledRecordError(
+                f"partition {partition}, offset {offset} has more than one row; nothing was committed"
+            )
 
 
 def _written(rows: DataFrame, write: Any) -> list[WrittenFile]:

@@ -66,6 +66,7 @@ def identities_at(*positions: tuple[int, int]) -> npt.NDArray[np.void]:
 def test_a_record_with_one_row_each_is_in_order() -> None:
     require_one_row_each([])
     require_one_row_each([identities_at((0, 1), (1, 1)), identities_at((0, 2)), identities_at()])
+    require_one_row_each([identities_at((0, 2**44), (1, 0))])  # packed into one number they look alike
 
 
 @pytest.mark.parametrize("files", [[[(0, 1), (1, 7), (1, 7)]], [[(0, 1), (1, 7)], [(1, 7), (0, 2)]]])
