@@ -27,7 +27,7 @@ POISON = 10_000
 SHOWN = 50
 TOO_OFTEN = 3
 # Of ten points: the Spark process four times, the broker four times, a Dagster run and the disk once each.
-ORDER = ("spark", "broker", "spark", "broker", "disk", "spark", "broker", "dagster", "spark", "broker")
+ORDER = ("spark", "broker", "dagster", "disk", "spark", "broker", "spark", "broker", "spark", "broker")
 
 
 class Campaign:

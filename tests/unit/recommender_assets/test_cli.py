@@ -61,3 +61,10 @@ def test_help_needs_neither_spark_nor_dagster_nor_mlflow() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_maintain_says_what_is_due(runner: CliRunner, tmp_path: Path) -> None:
+    done = runner.invoke(main, ["maintain", "--dry-run"], env={"RECOMMENDER__STORAGE__ROOT": str(tmp_path)})
+    assert done.exit_code == 0, done.output
+    assert "0 users forgotten" in done.output
+    assert "interactions: 0 files merged into 0, 0 old files removed" in done.output

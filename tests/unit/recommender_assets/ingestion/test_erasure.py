@@ -229,6 +229,16 @@ def test_after_a_kill_at_any_step_the_proofs_hold_and_a_repetition_completes_it(
     assert [user.user_id for user in read_forgotten_users(settings.root)] == ["ann"]
 
 
+def test_only_rejects_from_before_the_forget_go(settings: Settings) -> None:
+    ingest(settings, [(1, "ann", "rejected"), (0, "ann", "duplicate")])
+    ingest(settings, [(0, "ann", "rejected"), (0, "ann", "forget"), (0, "ann", "rejected")], batch=1)
+    ingest(settings, [(1, "ann", "rejected"), (0, "ann", "duplicate")], batch=2)
+    assert erase_forgotten(settings).rejected_events == 3
+    kept = read_table(settings.root, "rejected_events", ["kafka_partition", "kafka_offset"])
+    assert sorted(map(tuple, (row.values() for row in kept.to_pylist()))) == [(0, 3), (0, 4), (1, 1)]
+    assert_proven(settings)
+
+
 def test_everything_of_an_earlier_topic_goes(settings: Settings) -> None:
     ingest(settings, [(0, "ann", "rating"), (3, "ann", "rejected")], topic_id="old")
     ingest(settings, [(1, "ann", "rating"), (0, "bob", "rating"), (0, "ann", "forget")], topic_id="new", batch=1)

@@ -159,9 +159,11 @@ def test_who_waits_for_the_tables_gets_them_between_two_queries(
         if len(told) == 1:
             waiting.start()
 
-    waiting = threading.Thread(target=maintain)
+    waiting, rescue = threading.Thread(target=maintain), threading.Timer(20, stop.set)
+    rescue.start()
     stream(NO_SPARK, settings, stop, tell)
-    waiting.join(10)
+    rescue.cancel()
+    waiting.join(40)
     assert held.is_set()
     assert ["lag" in line for line in told] == [True, False, False, True]
     assert told[1:3] == ["gave way to another process that writes the tables", "goes on"]
@@ -186,7 +188,10 @@ def test_a_stream_that_gave_way_can_be_stopped_while_it_waits(
             waiting.start()
 
     ended, waiting = threading.Event(), threading.Thread(target=maintain)
+    rescue = threading.Timer(20, stop.set)
+    rescue.start()
     stream(NO_SPARK, settings, stop, tell)
+    rescue.cancel()
     ended.set()
     waiting.join(10)
     assert "goes on" not in told
