@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from tests.factories import make_model
 ALGORITHMS = pytest.mark.parametrize("algorithm", ["svd", "nmf"])
 
 
+@cache
 def heads(algorithm: str) -> tuple[RankingHead, UserSpace]:
     model = make_model(algorithm, n_users=200, n_items=30, events_per_user=8)
     return model.ranking, user_space(model)
