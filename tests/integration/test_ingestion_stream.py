@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from pyspark.sql import SparkSession
 
+from recommender_assets.ingestion.accounting import accounting_differences
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps, ledger_position
+from recommender_assets.ingestion.maintenance import maintain
 from recommender_assets.ingestion.stream import stream
 from recommender_assets.ingestion.streaming_query import ingest_available, ingest_or_report
 from recommender_assets.ingestion.tables import table_version
@@ -86,6 +88,30 @@ def test_stream_and_asset_hand_over_without_loss_or_double(spark: SparkSession, 
     assert contiguity_gaps(often.root) == []
     assert accounting_errors(often.root) == []
     assert not list((often.root / "checkpoints").glob("*"))
+
+
+def test_maintenance_takes_its_turn_while_the_stream_runs(spark: SparkSession, often: Settings, topic: str) -> None:
+    with streaming(spark, often) as lines:
+        for number in (1, 2):
+            send(often, event(number), event(number), b"bad")
+            wait_until(lambda read=number * 3: read_up_to(often) == read)  # type: ignore[misc]
+        send(often, event(1, event_type="forget"))
+        wait_until(lambda: read_up_to(often) == 7)
+        done = maintain(often)
+        send(often, event(2), event(3))
+        wait_until(lambda: read_up_to(often) == 9)
+    assert [line for line in lines if " lag " not in line] == [
+        "gave way to another process that writes the tables",
+        "goes on",
+    ]
+    assert (done.erasure.users, done.erasure.interactions, done.erasure.rejected_events) == (1, 1, 1)
+    assert done.tables["interactions"].merged >= 2
+    assert accepted_users(often) == ["u1", "u2", "u3"], "of u1 only the forget is left"
+    bad, again = (b"bad", "malformed_json"), (event(2), "duplicate")
+    assert rejected(often) == [bad, again, bad, again]
+    assert contiguity_gaps(often.root) == []
+    assert accounting_errors(often.root) == []
+    assert accounting_differences(often.root) == []
 
 
 def test_a_topic_that_is_created_anew_ends_the_stream(spark: SparkSession, often: Settings, topic: str) -> None:
