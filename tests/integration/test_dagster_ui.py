@@ -210,6 +210,12 @@ def test_a_mistake_is_refused_or_fails_and_reaches_the_alarm(dagster: Dagster) -
     assert "svd_model" in posted["text"]
 
 
+def test_the_daemon_asks_every_sensor_and_none_fails(dagster: Dagster) -> None:
+    for name in ("followers_sensor", "judgement_sensor", "failure_webhook_sensor"):
+        wait_until(lambda name=name: dagster.sensor(name)["ticks"], 60, f"the daemon asks {name}")
+        assert "FAILURE" not in {tick["status"] for tick in dagster.sensor(name)["ticks"]}, name
+
+
 def test_the_lineage_page_shows_the_groups(dagster: Dagster, tmp_path: Path) -> None:
     with running_browser(tmp_path) as browser:
         browser.show_as(width=2_400)
