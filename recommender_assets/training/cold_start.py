@@ -2,6 +2,9 @@
 
 A ridge regression (Hoerl and Kennard 1970) maps the content of items to the factors that interactions gave them; it is
 then applied to the items without any, so that they can be listed before their first interaction.
+
+The map alone takes an item that nobody has met for one like those that it learned from. So its factors are scaled by
+how much interest unmet items have got so far: where all that are met are met often, unmet ones come after them.
 """
 
 from dataclasses import replace
@@ -34,7 +37,18 @@ def with_cold_items(heads: Heads, observations: Observations, content: FeatureTa
     warm = design[is_warm]
     penalty = _PENALTY * np.eye(design.shape[1])
     weights = np.linalg.solve(warm.T @ warm + penalty, warm.T @ factors[is_warm].astype(np.float64))
-    mapped = (design[~is_warm] @ weights).astype(np.float32)
+    mapped = (design[~is_warm] @ weights * expected_interest(observations, len(factors))).astype(np.float32)
     completed = factors.copy()
     completed[~is_warm] = np.maximum(mapped, np.float32(0.0)) if heads.ranking.non_negative else mapped
     return replace(heads, ranking=replace(heads.ranking, item_factors=completed))
+
+
+def expected_interest(observations: Observations, n_items: int) -> float:
+    """Interactions that an item without any can expect, as a share of the mean item's with some; at most 1.
+
+    By Good and Turing (Good 1953, "The population frequencies of species") all unmet items together can expect as much
+    as the items that were met once have got.
+    """
+    met = np.bincount(observations.item, minlength=n_items)
+    unmet, once = int((met == 0).sum()), int((met == 1).sum())
+    return min(1.0, max(once, 1) / max(unmet, 1) / float(met[met > 0].mean()))

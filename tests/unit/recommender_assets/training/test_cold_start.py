@@ -2,18 +2,23 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from recommender_assets.evaluation.evaluation import evaluate
 from recommender_assets.features.content_features import content_features
 from recommender_assets.features.feature_columns import FeatureTable
 from recommender_assets.features.matrix import UserItemMatrix, matrix_of_events
+from recommender_assets.ingestion.sources import films, ratings
 from recommender_assets.ingestion.tables import SCHEMAS
 from recommender_assets.settings import NmfSettings, SvdSettings
-from recommender_assets.training.cold_start import with_cold_items
+from recommender_assets.training.cold_start import expected_interest, with_cold_items
 from recommender_assets.training.heads import fit_heads
+from recommender_assets.training.hold_out import hold_out_mask
 from recommender_assets.training.trainer import train
 from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.fold_in import fold_in_ranking
+from recommender_serving.engine.history import Observations
 from recommender_serving.engine.manifest import Position
 from tests.matrices import default_settings, events_table
 
@@ -87,7 +92,7 @@ def test_only_items_without_a_row_change():
     assert completed.rating is heads.rating
 
 
-def test_the_map_is_a_ridge_regression():
+def test_the_map_is_a_ridge_regression_scaled_by_the_interest_in_unmet_items():
     matrix = catalogue_matrix()
     heads = fit_heads(matrix.observations, matrix.n_items, SETTINGS.models.svd, seed=0)
     is_cold = matrix.popularity == 0
@@ -99,6 +104,7 @@ def test_the_map_is_a_ridge_regression():
 
     completed = with_cold_items(heads, matrix.observations, content)
 
+    expected *= expected_interest(matrix.observations, matrix.n_items)
     np.testing.assert_allclose(completed.ranking.item_factors[is_cold], expected, atol=1e-6)
 
 
@@ -116,3 +122,44 @@ def test_without_anything_to_do_or_to_learn_from_nothing_changes(reason):
         content = FeatureTable(content.names, content.values[warm])
 
     assert with_cold_items(heads, observations, content) is heads
+
+
+def met(*times: int) -> Observations:
+    """Items that were met this many times, each by another user."""
+    item = np.repeat(np.arange(len(times), dtype=np.int32), times)
+    n = len(item)
+    ones = np.ones(n, dtype=np.float32)
+    return Observations(np.arange(n + 1, dtype=np.int64), item, ones, ones)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((1, 1, 4, 0, 0, 0, 0), 2 / 4 / 2),  # two met once, four unmet, met ones twice on average
+        ((5, 5, 0, 0), 1 / 2 / 5),  # none met once counts as one
+        ((1, 1, 1, 0), 1.0),  # never more than the mean item
+    ],
+)
+def test_unmet_items_can_expect_together_what_those_met_once_have_got(times, expected):
+    assert expected_interest(met(*times), len(times)) == pytest.approx(expected)
+
+
+def most_frequent(column: pa.ChunkedArray, count: int) -> pa.Array:
+    return column.value_counts().sort(order="descending", by="counts").field("values").slice(0, count)
+
+
+@BOTH
+def test_a_catalogue_of_unmet_items_does_not_bury_those_that_everybody_meets(algorithm):
+    """Real ratings of the 200 films that are rated most, and a catalogue with 8,866 more."""
+    rows = ratings()
+    rows = rows.filter(pc.is_in(rows["user_id"], most_frequent(rows["user_id"], 150)))
+    rows = rows.filter(pc.is_in(rows["item_id"], most_frequent(rows["item_id"], 200)))
+    events = rows.append_column("event_type", pa.array(["rating"] * len(rows)))
+    events = events.append_column("event_key", pa.array(range(len(rows)), pa.int64()))
+    matrix = matrix_of_events(events, films(), Position(), EventWeights(), RatingScale())
+
+    model = train(algorithm, matrix, SETTINGS).model
+
+    held_out = hold_out_mask(matrix, SETTINGS.training.hold_out_share)
+    found = evaluate({"model": model}, matrix, held_out, ("catalogue",))["model"]
+    assert found.metrics["catalogue_ndcg_at_10"] > found.floors.values["catalogue_ndcg_at_10"]["popularity"]
