@@ -93,7 +93,7 @@ def unread(streaming: StreamingSettings, next_offsets: Mapping[int, int]) -> int
 
 
 def topic_state(
-    streaming: StreamingSettings, topic: str, timeout_s: float = _TIMEOUT_S
+    streaming: StreamingSettings, topic: str, timeout_s: float | None = None
 ) -> tuple[str, dict[int, Watermarks]]:
     """Id and watermarks of a topic, which is described once; every call to the broker has the time-out.
 
@@ -210,7 +210,8 @@ def _require_what_was_read(position: LedgerPosition, marks: dict[int, Watermarks
             )
 
 
-def _describe(client: AdminClient, topic: str, timeout_s: float = _TIMEOUT_S) -> tuple[str, list[int]]:
+def _describe(client: AdminClient, topic: str, timeout_s: float | None = None) -> tuple[str, list[int]]:
+    timeout_s = _TIMEOUT_S if timeout_s is None else timeout_s
     try:
         description = client.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic].result()
     except KafkaException as error:
@@ -226,10 +227,10 @@ def _describe(client: AdminClient, topic: str, timeout_s: float = _TIMEOUT_S) ->
 
 
 def _watermarks(
-    client: AdminClient, topic: str, partitions: list[int], timeout_s: float = _TIMEOUT_S
+    client: AdminClient, topic: str, partitions: list[int], timeout_s: float | None = None
 ) -> dict[int, Watermarks]:
     earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + (_TIMEOUT_S if timeout_s is None else timeout_s)
     while True:
         try:
             lows, highs = (_offsets(client, topic, partitions, spec, timeout_s) for spec in (earliest, latest))
@@ -242,8 +243,9 @@ def _watermarks(
 
 
 def _offsets(
-    client: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec, timeout_s: float = _TIMEOUT_S
+    client: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec, timeout_s: float | None = None
 ) -> dict[int, int]:
     wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+    timeout_s = _TIMEOUT_S if timeout_s is None else timeout_s
     futures = client.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=timeout_s)
     return {partition.partition: int(future.result().offset) for partition, future in futures.items()}
