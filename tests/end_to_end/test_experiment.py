@@ -21,7 +21,7 @@ from recommender_assets.experiments.records import begin, read_ending
 from recommender_assets.experiments.simulation import pilot
 from recommender_assets.experiments.simulation.calendar import Visit
 from recommender_assets.experiments.simulation.population import population_of
-from recommender_assets.experiments.simulation.simulate import participants
+from recommender_assets.experiments.simulation.simulate import participants, simulate
 from recommender_assets.experiments.simulation.storage import new_simulation_root, simulation_root
 from recommender_assets.experiments.simulation.system import running_system
 from recommender_assets.experiments.simulation.visitors import Crowd
@@ -148,6 +148,21 @@ def test_an_experiment_with_users_of_the_service_ends_by_its_daily_report(
     assert ending is not None
     assert ending.reason.startswith("treatment is better in ctr")
     assert not read_running(root)
+
+
+def test_interleaved_lists_show_whose_films_visitors_prefer(
+    settings: Settings, asked: ABTestFramework, spark: SparkSession
+) -> None:
+    definition = msgspec.structs.replace(asked.definition, name="blended", kind="interleaving", min_effect_size=0.5)
+    (result,) = simulate(settings, definition, 2, 0, lambda *_: None).results
+    assert result.decision == "treatment"
+    assert result.difference is not None
+    assert result.difference > 0.5
+    assert result.sample_size == 52
+    assert result.samples["interleaved"] >= 52
+    log = read_table(simulation_root(settings.root, "blended"), "recommendation_log")
+    placed = log.filter(pc.field("variant") == "interleaved")["teams"].to_pylist()
+    assert {team for teams in placed for team in teams} == {"control", "treatment"}
 
 
 def materialise(settings: Settings, instance: dg.DagsterInstance, day: dt.date) -> dg.ExecuteInProcessResult:

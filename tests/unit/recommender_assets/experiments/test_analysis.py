@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,16 @@ def test_what_was_left_out_is_said() -> None:
     noted = Outcomes(clean.daily, crossed_users=3, unattributed=0, duplicates=7)
     notes = analyse(definition(), plan(), noted, "logged")[0].notes
     assert [note.split()[0] for note in notes] == ["3", "7"]
+
+
+def test_p_values_of_segments_are_corrected_for_their_number() -> None:
+    seen = outcomes({"control": 0.2, "treatment": 0.24}, 2_000)
+    halves = {user: "odd" if int(user[-1]) % 2 else "even" for user in seen.daily["user_id"]}
+    both = replace(seen, segments=pd.Series(halves))
+    alone = replace(seen, segments=pd.Series({user: name for user, name in halves.items() if name == "even"}))
+    (two,), (one,) = (analyse(definition(), plan(), found, "simulated") for found in (both, alone))
+    assert set(two.segments) == {"odd", "even"}
+    assert set(one.segments) == {"even"}
+    assert two.segments["even"].difference == one.segments["even"].difference
+    assert two.segments["even"].p_value == pytest.approx(2 * one.segments["even"].p_value)
+    assert sum(effect.users for effect in two.segments.values()) == 4_000

@@ -108,6 +108,7 @@ def test_without_lists_before_nothing_is_explained(tmp_path: Path) -> None:
     write_traffic(tmp_path, RATES, START_US, first_user=0)
     write_traffic(tmp_path, {None: 0.3}, START_US - 30 * DAY_US, experiment=None, first_user=0)  # too long ago
     write_traffic(tmp_path, {None: 0.3}, START_US - DAY_US, experiment=None)  # other users
+    write_traffic(tmp_path, {None: 0.3}, START_US + DAY_US, experiment=None, first_user=0)  # not before
     assert analyse_experiment(tmp_path, "one").results[0].variance_removed is None
 
 
