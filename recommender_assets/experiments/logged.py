@@ -17,6 +17,7 @@ from recommender_assets.experiments.planning import Baseline
 from recommender_assets.experiments.records import read_ending, read_plan, read_simulated_days
 from recommender_assets.experiments.result import ExperimentResult
 from recommender_assets.experiments.simulation.calendar import stretched
+from recommender_assets.ingestion.tables import create_tables
 from recommender_serving.engine.experiment_definition import ExperimentDefinition, Metric
 from recommender_serving.engine.running_experiments import RunningExperiment
 
@@ -37,6 +38,7 @@ def analyse_experiment(root: Path, name: str, until_us: int | None = None) -> Ex
     Raises:
         ExperimentError: it was never started.
     """
+    create_tables(root)
     experiment, ending, days = read_plan(root, name), read_ending(root, name), read_simulated_days(root, name)
     known_until = time.time_ns() // 1_000 if until_us is None else until_us
     last = min(known_until, ending.stopped_us) if ending else known_until
@@ -85,6 +87,7 @@ def observed_baseline(root: Path, metric: Metric) -> Baseline:
     Raises:
         ValueError: nothing was logged, or too little to say how much users differ.
     """
+    create_tables(root)
     now_us = time.time_ns() // 1_000
     since_us = now_us - OBSERVED_DAYS * DAY_US
     lists, share = lists_outside_experiments(root, since_us)

@@ -7,7 +7,6 @@ import pytest
 from recommender_assets.experiments.attribution import DAY_US
 from recommender_assets.experiments.logged import analyse_experiment, observed_baseline
 from recommender_assets.experiments.records import SimulatedDays, begin, end, write_simulated_days
-from recommender_assets.ingestion.tables import create_tables
 from recommender_serving.engine.running_experiments import ExperimentError, RunningExperiment
 from tests.unit.recommender_assets.experiments.logged_tables import write_traffic
 from tests.unit.recommender_assets.experiments.runs import definition
@@ -59,7 +58,6 @@ def test_lists_before_the_start_after_the_end_forced_or_of_others_do_not_count(t
 
 
 def test_without_exposures_or_with_one_arm_there_is_no_verdict_and_no_error(tmp_path: Path) -> None:
-    create_tables(tmp_path)
     started(tmp_path)
     assert analyse_experiment(tmp_path, "one").results[0].decision == "not_enough_data"
     write_traffic(tmp_path, {"treatment": 0.5}, START_US, users=5)
@@ -135,6 +133,5 @@ def test_a_sample_of_the_users_is_scaled_up(tmp_path: Path) -> None:
 
 
 def test_without_a_log_there_is_no_baseline(tmp_path: Path) -> None:
-    create_tables(tmp_path)
     with pytest.raises(ValueError, match="no list outside experiments was logged in the last 14 days"):
         observed_baseline(tmp_path, "ctr")
