@@ -147,18 +147,19 @@ def dagster(tmp_path_factory: pytest.TempPathFactory, alarms: CannedServer) -> I
         "RECOMMENDER__DAGSTER__SENSOR_INTERVAL_SECONDS": str(INTERVAL_SECONDS),
     }
     module = ["--module-name", "recommender_assets.definitions", "--location-name", LOCATION, "--port", str(code_port)]
-    with Processes(home / "logs") as processes:
+    with Processes(home / "process_logs") as processes:  # `logs` is the place of Dagster's telemetry, which empties it
 
         def start(program: str, *arguments: str) -> None:
             processes.start(program, [str(Path(sys.executable).with_name(program)), *arguments], environ)
 
         start("dagster", "api", "grpc", *module)
         start("dagster-webserver", "--workspace", str(workspace), "--port", str(port))
-        start("dagster-daemon", "run", "--workspace", str(workspace))
         running = Dagster(f"http://127.0.0.1:{port}", home / "data", alarms)
 
         with DagsterClient(running.address) as client:
             wait_until(lambda: processes.require_alive() or client.is_loaded(), 120, "Dagster's UI is there")
+        # Only now: two processes that create the instance's tables at once get into each other's way.
+        start("dagster-daemon", "run", "--workspace", str(workspace))
         yield running
         running.close()
     shutil.rmtree(home, ignore_errors=True)
