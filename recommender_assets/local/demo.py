@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.local import showcase
 from recommender_assets.local.broker import LocalBroker, free_port
 from recommender_assets.local.dagster_client import DagsterClient, Run, RunWatch, Step
+from recommender_assets.local.dagster_instance import create_instance
 from recommender_assets.local.demo_facts import champion_facts, ingestion_facts, known_user
 from recommender_assets.local.doctor import port_is_taken
 from recommender_assets.local.processes import Processes, exit_on_termination
@@ -133,10 +135,13 @@ class Demo:
         self._settings = load_settings()
         settings = self._settings
         write_history_range(settings, lambda: months_of_source(spark_session(settings), settings))
-        self._start_dagster_ui()
         broker = LocalBroker(LOCAL / "kafka", port)
         self._stack.callback(broker.stop)
-        broker.start()
+        with ThreadPoolExecutor(1) as beside:
+            instance = beside.submit(create_instance, Path.cwd())
+            broker.start()
+            instance.result()
+        self._start_dagster_ui()
         instead = "" if port == wanted else f" ({wanted} is taken)"
         _say(f"Kafka at {broker.bootstrap_servers}{instead}, tables below {self._settings.root}")
         create_tables(self._settings.root)

@@ -13,6 +13,7 @@ import yaml
 
 from recommender_assets.local.broker import free_port
 from recommender_assets.local.dagster_client import DagsterClient
+from recommender_assets.local.dagster_instance import create_instance
 from recommender_assets.local.processes import Processes
 from recommender_serving.engine.champion_pointer import read_pointer, version_directory
 from recommender_serving.engine.factor_model import read_model
@@ -152,14 +153,14 @@ def dagster(tmp_path_factory: pytest.TempPathFactory, alarms: CannedServer) -> I
         def start(program: str, *arguments: str) -> None:
             processes.start(program, [str(Path(sys.executable).with_name(program)), *arguments], environ)
 
+        create_instance(home)
         start("dagster", "api", "grpc", *module)
         start("dagster-webserver", "--workspace", str(workspace), "--port", str(port))
+        start("dagster-daemon", "run", "--workspace", str(workspace))
         running = Dagster(f"http://127.0.0.1:{port}", home / "data", alarms)
 
         with DagsterClient(running.address) as client:
             wait_until(lambda: processes.require_alive() or client.is_loaded(), 120, "Dagster's UI is there")
-        # Only now: two processes that create the instance's tables at once get into each other's way.
-        start("dagster-daemon", "run", "--workspace", str(workspace))
         yield running
         running.close()
     shutil.rmtree(home, ignore_errors=True)
