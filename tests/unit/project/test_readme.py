@@ -14,8 +14,8 @@ def test_the_first_commands_of_the_readme_are_the_two_promised_ones() -> None:
 
 
 def test_every_make_command_of_the_readme_is_a_target_of_the_makefile() -> None:
-    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)\b", README))
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)\b", README))
     assert {"demo", "test"} <= named
     assert named <= targets
 
