@@ -12,6 +12,9 @@ from recommender_assets.settings import PromotionSettings
 
 _ROUNDING = 1e-9  # a fall by exactly the limit is allowed
 
+_SPREAD = frozenset({"catalogue_coverage_at_20", "catalogue_gini_at_20", "catalogue_novelty_at_20"})
+"""Not quality: over a small catalogue, popular lists spread as widely as any, so a floor of them says nothing."""
+
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the policy says about one candidate.
@@ -123,7 +126,7 @@ def _verdict(
 def _below_floors(candidate: Standing, policy: PromotionSettings) -> Iterator[str]:
     for metric in dict.fromkeys((policy.metric, *policy.guardrails)):
         value = candidate.measured(metric)
-        floor = best_floor(candidate, metric)
+        floor = None if metric in _SPREAD else best_floor(candidate, metric)
         if value is None:
             yield f"{metric} was not measured"
         elif floor and not beats_floor(metric, value, floor[1]):

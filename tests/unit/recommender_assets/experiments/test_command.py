@@ -54,7 +54,7 @@ def test_a_plan_needs_nothing_but_what_was_observed(command: Command, root: Path
     observed(root)
     lines = dict(line.split("  ", 1) for line in command("--plan", "--duration_days", "10").output.splitlines())
     assert lines["observed"].strip().startswith("ctr 0.1")
-    assert lines["users per day"].strip() == "500"
+    assert int(lines["users per day"]) in {499, 500}  # a first user may be older than four days by now
     assert int(lines["users per arm"].split()[0].replace(",", "")) == pytest.approx(6_700, rel=0.15)
     assert int(lines["days needed"]) == pytest.approx(27, abs=4)
     assert "within 10 days" in lines["detectable"]

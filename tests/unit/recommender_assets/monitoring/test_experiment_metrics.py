@@ -21,7 +21,8 @@ from recommender_assets.monitoring.experiment_metrics import (
     USERS,
     ExperimentMetrics,
 )
-from recommender_assets.settings import Settings, StorageSettings
+from recommender_assets.settings import Settings
+from recommender_serving.engine.config import StorageSettings
 from recommender_serving.engine.running_experiments import (
     ExperimentError,
     running_experiments_path,

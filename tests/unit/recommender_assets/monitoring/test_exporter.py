@@ -18,7 +18,8 @@ from recommender_assets.monitoring.exporter import (
     sources_of,
 )
 from recommender_assets.monitoring.metric import MetricDefinition, Samples, Source
-from recommender_assets.settings import MonitoringSettings, Settings, StorageSettings
+from recommender_assets.settings import MonitoringSettings, Settings
+from recommender_serving.engine.config import StorageSettings
 
 GAUGE = MetricDefinition("recommender_test_things", "gauge", "Things.", ("kind",))
 COUNTER = MetricDefinition("recommender_test_events_total", "counter", "Events.")
@@ -99,7 +100,7 @@ def test_sources_are_read_at_the_same_time() -> None:
         return {}
 
     text = scrape(Exporter([Source(str(number), (), meet) for number in range(3)]))
-    assert text.count("source_up{") == text.count("} 1.0") == 3
+    assert text.count("source_up{") == text.count("} 1.0\n") == 3
 
 
 def test_names_follow_prometheus_conventions_and_are_given_once(project_settings: Settings) -> None:

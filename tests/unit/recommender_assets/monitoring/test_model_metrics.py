@@ -24,7 +24,7 @@ from recommender_assets.promotion.contest import Contest, save_contest
 from recommender_assets.promotion.decisions import append_decision, row_of_contest, row_without_contest
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.standing import Standing
-from recommender_assets.settings import PromotionSettings, Settings, StorageSettings
+from recommender_assets.settings import PromotionSettings, Settings
 from recommender_serving.engine.champion_pointer import (
     ChampionPointer,
     DamagedPointerError,
@@ -32,6 +32,7 @@ from recommender_serving.engine.champion_pointer import (
     version_directory,
     write_pointer,
 )
+from recommender_serving.engine.config import StorageSettings
 from recommender_serving.engine.factor_model import Position, write_model
 from tests.factories import make_model
 

@@ -9,7 +9,8 @@ from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import BrokerUnreachableError, Watermarks
 from recommender_assets.monitoring import topic_metrics
 from recommender_assets.monitoring.topic_metrics import LAG, TopicMetrics
-from recommender_assets.settings import Settings, StorageSettings, StreamingSettings
+from recommender_assets.settings import Settings
+from recommender_serving.engine.config import StorageSettings, StreamingSettings
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from recommender_assets.promotion.contest import UnfitChampion
 from recommender_assets.promotion.policy import decide
 from recommender_assets.promotion.standing import beats, beats_floor, best_floor
 from recommender_assets.settings import PromotionSettings
-from tests.contests import contest, standing
+from tests.contests import COVERAGE, FLOORS, contest, standing
 
 POLICY = PromotionSettings()
 
@@ -70,6 +70,11 @@ def test_reasons_name_the_numbers() -> None:
     gain = decision.verdicts[0].gain
     assert gain is not None
     assert gain.value == pytest.approx(-0.01)
+
+
+def test_lists_that_spread_no_wider_than_popular_ones_are_no_objection() -> None:
+    floors = FLOORS | {COVERAGE: {"popularity": 0.31}}
+    assert decide(contest([standing("svd-1", 0.87, floors=floors)]), POLICY).champion == "svd-1"
 
 
 def test_an_unknown_metric_is_named() -> None:
