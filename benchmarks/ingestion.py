@@ -154,8 +154,10 @@ def core_seconds() -> dict[str, float]:
     """Processor time so far of the driver, of Spark's JVM, of its Python workers and of the broker."""
     spent = {"driver": 0.0, "jvm": 0.0, "python_workers": 0.0, "broker": 0.0}
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        command = " ".join(process.cmdline())
-        times = process.cpu_times()
+        try:
+            command, times = " ".join(process.cmdline()), process.cpu_times()
+        except psutil.Error:  # it has just ended
+            continue
         name = "driver" if process.pid == os.getpid() else "python_workers"
         if "kafka.Kafka" in command:
             name = "broker"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from benchmarks.timing import Figure, timed
 from recommender_assets.evaluation.metrics.rmse import rmse
@@ -49,7 +50,8 @@ def implicit_figure(matrix: UserItemMatrix, training: Observations, factors: int
     model = AlternatingLeastSquares(
         factors=factors, iterations=iterations, regularization=30.0, alpha=5.0, random_state=0
     )
-    seconds, _ = timed(lambda: model.fit(pairs, show_progress=False))
+    with threadpool_limits(1, "blas"):  # as implicit asks for: it has threads of its own
+        seconds, _ = timed(lambda: model.fit(pairs, show_progress=False))
     yield Figure(trainer="implicit ranking", seconds=seconds)
 
 
