@@ -60,14 +60,6 @@ class Ingestion(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
 
 
-def read_cursor(cursor: str | None) -> IngestionCursor:
-    """Decode the sensor's cursor; a missing or foreign one starts afresh, since the ledger is what counts."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=IngestionCursor)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return IngestionCursor()
-
-
 def follow_ledger(root: Path, topic: str, cursor: IngestionCursor) -> IngestionCursor:
     """The cursor with the ledger's position as it is now; only rows that are new are read."""
     news = ledger_news(root, topic, cursor.ledger)

@@ -85,14 +85,6 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def read_cursor(cursor: str | None) -> GuardrailCursor:
-    """Decode the sensor's cursor; a missing or foreign one starts afresh."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=GuardrailCursor)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return GuardrailCursor()
-
-
 def champion_key(pointer: ChampionPointer) -> str:
     """Tells one service of a version from another one of the same version."""
     return f"{pointer.version} {pointer.promoted_at}"

@@ -19,14 +19,6 @@ class LogDecision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def read_log_cursor(cursor: str | None) -> LogCursor:
-    """Decode the sensor's cursor; a missing or foreign one starts afresh, since the table is what counts."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=LogCursor)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return LogCursor()
-
-
 def decide_log_ingestion(
     position: str, unread: int, cursor: LogCursor, interval_seconds: float, now: float
 ) -> LogDecision:

@@ -56,14 +56,6 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def read_cursor(cursor: str | None) -> RetrainingCursor:
-    """Decode the sensor's cursor; a missing or foreign one starts afresh."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=RetrainingCursor)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return RetrainingCursor()
-
-
 def follow_ledger(root: Path, topic: str, latest: LatestDecision | None, cursor: RetrainingCursor) -> RetrainingCursor:
     """The cursor with what was accepted since the latest decision.
 

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaException
 from recommender_assets.automation import ingestion_trigger, retraining_trigger
 from recommender_assets.automation.imported_history import imported_history
 from recommender_assets.automation.ingestion_trigger import IngestionCursor, Writer, decide_ingestion
-from recommender_assets.automation.retraining_trigger import LatestDecision, decide_retraining
+from recommender_assets.automation.retraining_trigger import LatestDecision, RetrainingCursor, decide_retraining
+from recommender_assets.automation.sensor_cursor import cursor_text, read_cursor
 from recommender_assets.defs.jobs import INGESTS, TRAINS, ingest_job, recommendation_job, train_job
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.ingestion.topic_position import BrokerUnreachableError, TopicMissingError, topic_state
@@ -48,11 +49,11 @@ def kafka_offset_sensor(
         return dg.SkipReason(f"run {run} is ingesting")
     create_tables(settings.root)
     topic = settings.streaming.topic
-    cursor = ingestion_trigger.follow_ledger(settings.root, topic, ingestion_trigger.read_cursor(context.cursor))
+    cursor = ingestion_trigger.follow_ledger(settings.root, topic, read_cursor(context.cursor, IngestionCursor))
     try:
         topic_id, marks = topic_state(settings.streaming, topic)
     except TopicMissingError as reason:
-        return dg.SensorResult(skip_reason=str(reason), cursor=_encoded(cursor))
+        return dg.SensorResult(skip_reason=str(reason), cursor=cursor_text(cursor))
     except (BrokerUnreachableError, KafkaException) as error:
         return _broker_is_down(context, settings, cursor, error)
     ingestion = decide_ingestion(
@@ -65,14 +66,14 @@ def kafka_offset_sensor(
         _writer(context.instance, settings),
     )
     if ingestion.skip is not None:
-        return dg.SensorResult(skip_reason=ingestion.skip, cursor=_encoded(ingestion.cursor))
+        return dg.SensorResult(skip_reason=ingestion.skip, cursor=cursor_text(ingestion.cursor))
     job = ingest_job if read_pointer(settings.root) else recommendation_job
     seen = dg.AssetMaterialization(
         "user_interactions_topic",
         metadata={"topic_id": topic_id, "end_offsets": ingestion.cursor.end_offsets, "pending": ingestion.pending},
     )
     request = dg.RunRequest(job_name=job.name, tags={REASON_TAG: ingestion.reason})
-    return dg.SensorResult(run_requests=[request], cursor=_encoded(ingestion.cursor), asset_events=[seen])
+    return dg.SensorResult(run_requests=[request], cursor=cursor_text(ingestion.cursor), asset_events=[seen])
 
 
 @dg.sensor(
@@ -93,14 +94,14 @@ def retraining_sensor(
         return dg.SkipReason(f"run {run} is training")
     create_tables(settings.root)
     latest = _latest_decision(settings)
-    cursor = retraining_trigger.read_cursor(context.cursor)
+    cursor = read_cursor(context.cursor, RetrainingCursor)
     cursor = retraining_trigger.follow_ledger(settings.root, settings.streaming.topic, latest, cursor)
     history = None if latest else imported_history(settings.root)
     retraining = decide_retraining(cursor, latest, settings.training, time.time(), history)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags={REASON_TAG: retraining.reason})] if retraining.skip is None else [],
         skip_reason=retraining.skip,
-        cursor=_encoded(retraining.cursor),
+        cursor=cursor_text(retraining.cursor),
     )
 
 
@@ -133,7 +134,7 @@ def _broker_is_down(
     reason = f"the broker at {settings.streaming.kafka_bootstrap_servers} does not answer: {error}"
     if not cursor.is_broker_down:
         context.log.warning(reason)
-    return dg.SensorResult(skip_reason=reason, cursor=_encoded(msgspec.structs.replace(cursor, is_broker_down=True)))
+    return dg.SensorResult(skip_reason=reason, cursor=cursor_text(msgspec.structs.replace(cursor, is_broker_down=True)))
 
 
 def _writer(instance: dg.DagsterInstance, settings: Settings) -> Writer | None:
@@ -155,7 +156,3 @@ def _latest_decision(settings: Settings) -> LatestDecision | None:
         next_offsets=position.next_offsets,
         interactions=record.interactions or 0,
     )
-
-
-def _encoded(cursor: msgspec.Struct) -> str:
-    return msgspec.json.encode(cursor).decode()

@@ -3,9 +3,9 @@
 import time
 
 import dagster as dg
-import msgspec
 
 from recommender_assets.automation import live_guardrails
+from recommender_assets.automation.sensor_cursor import cursor_text, read_cursor
 from recommender_assets.automation.service_scrape import scrape_all
 from recommender_assets.defs.champion.rollback import ROLL_BACK_OP, rollback_job
 from recommender_assets.promotion.decisions import ROLLBACKS, read_decisions
@@ -32,13 +32,13 @@ def live_guardrail_sensor(
     rules = settings.promotion.live_guardrails
     scrapes, silent = scrape_all(settings.service_addresses)
     in_grace = live_guardrails.is_in_grace(pointer, rules, time.time())
-    cursor = live_guardrails.read_cursor(context.cursor)
+    cursor = read_cursor(context.cursor, live_guardrails.GuardrailCursor)
     cursor = live_guardrails.follow_service(cursor, pointer, scrapes, in_grace=in_grace)
     if not scrapes:
-        return dg.SensorResult(skip_reason="; ".join(silent), cursor=_encoded(cursor))
+        return dg.SensorResult(skip_reason="; ".join(silent), cursor=cursor_text(cursor))
     found = live_guardrails.judge(cursor, pointer, rules, came_by_rollback=_came_by_rollback(settings, pointer))
     if found.skip is not None:
-        return dg.SensorResult(skip_reason="; ".join([found.skip, *silent]), cursor=_encoded(found.cursor))
+        return dg.SensorResult(skip_reason="; ".join([found.skip, *silent]), cursor=cursor_text(found.cursor))
     context.log.error("champion %s is rolled back: %s", pointer.version, found.reason)
     request = dg.RunRequest(
         run_key=f"rollback of {live_guardrails.champion_key(pointer)}",
@@ -47,13 +47,9 @@ def live_guardrail_sensor(
         },
         tags={"recommender/reason": found.reason},
     )
-    return dg.SensorResult(run_requests=[request], cursor=_encoded(found.cursor))
+    return dg.SensorResult(run_requests=[request], cursor=cursor_text(found.cursor))
 
 
 def _came_by_rollback(settings: Settings, pointer: ChampionPointer) -> bool:
     rows = read_decisions(settings.root)
     return bool(rows) and rows[-1].kind in ROLLBACKS and rows[-1].champion == pointer.version
-
-
-def _encoded(cursor: msgspec.Struct) -> str:
-    return msgspec.json.encode(cursor).decode()

@@ -3,10 +3,10 @@
 import time
 
 import dagster as dg
-import msgspec
 from confluent_kafka import KafkaException
 
-from recommender_assets.automation.log_trigger import decide_log_ingestion, read_log_cursor
+from recommender_assets.automation.log_trigger import LogCursor, decide_log_ingestion
+from recommender_assets.automation.sensor_cursor import cursor_text, read_cursor
 from recommender_assets.defs.automation import INTERVAL_SECONDS, REASON_TAG, unfinished_run
 from recommender_assets.ingestion.served_lists import log_position, unread
 from recommender_assets.ingestion.tables import create_tables
@@ -47,12 +47,12 @@ def recommendation_log_sensor(
     decision = decide_log_ingestion(
         position,
         unread(settings.root, topic_id, marks),
-        read_log_cursor(context.cursor),
+        read_cursor(context.cursor, LogCursor),
         log.ingest_interval_seconds,
         time.time(),
     )
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags={REASON_TAG: decision.reason})] if decision.skip is None else [],
         skip_reason=decision.skip,
-        cursor=msgspec.json.encode(decision.cursor).decode(),
+        cursor=cursor_text(decision.cursor),
     )

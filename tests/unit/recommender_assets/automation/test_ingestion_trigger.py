@@ -11,9 +11,9 @@ from recommender_assets.automation.ingestion_trigger import (
     Writer,
     decide_ingestion,
     follow_ledger,
-    read_cursor,
 )
 from recommender_assets.automation.ledger_news import SeenLedger
+from recommender_assets.automation.sensor_cursor import read_cursor
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import LedgerPosition
 from recommender_assets.ingestion.tables import create_tables
@@ -102,12 +102,12 @@ def test_progress_allows_the_next_request_at_once() -> None:
 
 @pytest.mark.parametrize("cursor", [None, "", "[1]", '{"attempts": 3}', "not json"])
 def test_a_foreign_cursor_starts_afresh(cursor: str | None) -> None:
-    assert read_cursor(cursor) == IngestionCursor()
+    assert read_cursor(cursor, IngestionCursor) == IngestionCursor()
 
 
 def test_the_cursor_survives_its_encoding() -> None:
     cursor = IngestionCursor(topic_id="t", end_offsets={"0": 3}, attempts=Attempts(mark="m", count=2, requested_at=1.5))
-    assert read_cursor(msgspec.json.encode(cursor).decode()) == cursor
+    assert read_cursor(msgspec.json.encode(cursor).decode(), IngestionCursor) == cursor
 
 
 @given(
@@ -125,7 +125,7 @@ def test_what_waits_is_the_sum_over_all_partitions(data: dict[int, tuple[int, in
     assert (outcome.skip is None) == (waiting > 0)
     assert outcome.cursor.attempts.count == (1 if waiting else 0)
     assert list(outcome.cursor.end_offsets) == [str(partition) for partition in sorted(marks)]
-    assert read_cursor(msgspec.json.encode(outcome.cursor).decode()) == outcome.cursor
+    assert read_cursor(msgspec.json.encode(outcome.cursor).decode(), IngestionCursor) == outcome.cursor
 
 
 def test_progress_of_one_partition_is_progress() -> None:

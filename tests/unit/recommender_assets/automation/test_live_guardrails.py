@@ -15,8 +15,8 @@ from recommender_assets.automation.live_guardrails import (
     is_in_grace,
     judge,
     latency_quantile,
-    read_cursor,
 )
+from recommender_assets.automation.sensor_cursor import read_cursor
 from recommender_assets.automation.service_scrape import Counts, Scrape
 from recommender_assets.settings import LiveGuardrailSettings
 from recommender_serving.engine.champion_pointer import ChampionPointer
@@ -173,8 +173,13 @@ def test_the_grace_is_in_minutes_after_the_promotion(seconds: float, *, expected
 
 def test_a_cursor_survives_and_a_foreign_one_starts_afresh() -> None:
     cursor = watched({A: scraped(counts(10))}, {A: scraped(counts(20))})
-    assert read_cursor(msgspec.json.encode(cursor).decode()) == cursor
-    assert read_cursor(None) == read_cursor("[]") == read_cursor("not json") == GuardrailCursor()
+    assert read_cursor(msgspec.json.encode(cursor).decode(), GuardrailCursor) == cursor
+    assert (
+        read_cursor(None, GuardrailCursor)
+        == read_cursor("[]", GuardrailCursor)
+        == read_cursor("not json", GuardrailCursor)
+        == GuardrailCursor()
+    )
 
 
 step = st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans(), st.booleans())

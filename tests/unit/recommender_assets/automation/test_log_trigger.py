@@ -1,6 +1,7 @@
 import pytest
 
-from recommender_assets.automation.log_trigger import LogCursor, decide_log_ingestion, read_log_cursor
+from recommender_assets.automation.log_trigger import LogCursor, decide_log_ingestion
+from recommender_assets.automation.sensor_cursor import read_cursor
 
 
 def test_something_unread_asks_for_a_run_and_nothing_does_not() -> None:
@@ -30,4 +31,4 @@ def test_without_progress_requests_become_rare() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "nonsense", "[]", '{"attempts": 3}'])
 def test_a_foreign_cursor_starts_afresh(text: str | None) -> None:
-    assert read_log_cursor(text) == LogCursor()
+    assert read_cursor(text, LogCursor) == LogCursor()

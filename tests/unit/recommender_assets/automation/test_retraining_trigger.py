@@ -14,8 +14,8 @@ from recommender_assets.automation.retraining_trigger import (
     accepted_since,
     decide_retraining,
     follow_ledger,
-    read_cursor,
 )
+from recommender_assets.automation.sensor_cursor import read_cursor
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.settings import TrainingSettings
@@ -135,12 +135,12 @@ def test_below_the_threshold_the_requests_made_so_far_are_kept() -> None:
 
 @pytest.mark.parametrize("cursor", [None, "", "17", '{"accepted": "many"}'])
 def test_a_foreign_cursor_starts_afresh(cursor: str | None) -> None:
-    assert read_cursor(cursor) == RetrainingCursor()
+    assert read_cursor(cursor, RetrainingCursor) == RetrainingCursor()
 
 
 def test_the_cursor_survives_its_encoding() -> None:
     cursor = counted(7, Attempts(mark="m", count=3, requested_at=2.5))
-    assert read_cursor(msgspec.json.encode(cursor).decode()) == cursor
+    assert read_cursor(msgspec.json.encode(cursor).decode(), RetrainingCursor) == cursor
 
 
 def test_the_ledger_is_added_up_without_reading_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
