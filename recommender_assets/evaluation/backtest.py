@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from recommender_assets.evaluation.evaluation import evaluate_scores, floor_figures
+from recommender_assets.evaluation.finite_figures import finite_figures
 from recommender_assets.evaluation.measures.catalogue import CATALOGUE
 from recommender_assets.evaluation.measures.rating import RATING
 from recommender_assets.evaluation.model_scores import head_scores
@@ -86,7 +87,9 @@ def backtest_month(
     return msgspec.structs.replace(
         month,
         metrics=metrics,
-        floors={metric: _finite(values) for metric, values in floors.values.items() if metric in BACKTEST_METRICS},
+        floors={
+            metric: finite_figures(values) for metric, values in floors.values.items() if metric in BACKTEST_METRICS
+        },
     )
 
 
@@ -110,9 +113,4 @@ def _known(split: Split) -> float | None:
 
 
 def _chosen(metrics: Mapping[str, float]) -> dict[str, float]:
-    return _finite({name: metrics[name] for name in BACKTEST_METRICS})
-
-
-def _finite(figures: Mapping[str, float]) -> dict[str, float]:
-    """Without those that no user qualified for: JSON has no NaN."""
-    return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+    return finite_figures({name: metrics[name] for name in BACKTEST_METRICS})

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from recommender_assets.evaluation.evaluation import Evaluation, evaluate
+from recommender_assets.evaluation.finite_figures import finite_figures
 from recommender_assets.evaluation.interval import Interval
 from recommender_assets.features.matrix import load_matrix, matrix_directory
 from recommender_assets.promotion.candidates import ALGORITHMS, candidate_directory, newest_candidate
@@ -95,8 +96,8 @@ def _standing(model: FactorModel, evaluation: Evaluation, confidence: float) -> 
     return Standing(
         version=model.version,
         algorithm=model.algorithm,
-        metrics=_finite(evaluation.metrics | serving_figures(model)),
-        floors={metric: _finite(floors) for metric, floors in evaluation.floors.values.items()},
+        metrics=finite_figures(evaluation.metrics | serving_figures(model)),
+        floors={metric: finite_figures(floors) for metric, floors in evaluation.floors.values.items()},
         intervals={metric: (found.low, found.high) for metric, found in intervals.items()},
         curves={
             curve: {"model": values.tolist()} | {f: v.tolist() for f, v in evaluation.floors.curves[curve].items()}
@@ -112,11 +113,6 @@ def _differences(evaluations: Mapping[str, Evaluation], confidence: float) -> It
         yield Difference(left=left, right=right, metrics=metrics)
 
 
-def _finite(figures: Mapping[str, float]) -> dict[str, float]:
-    """The figures without those that no user qualified for: JSON has no NaN."""
-    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
-
-
 def _known(intervals: Mapping[str, Interval]) -> dict[str, Interval]:
-    """The intervals without those of too few users, for the same reason."""
+    """The intervals without those of too few users: JSON has no NaN."""
     return {name: found for name, found in intervals.items() if math.isfinite(found.low + found.high)}
