@@ -1,5 +1,7 @@
 """How well items are listed that nobody has interacted with yet: a tenth of the items without any training row."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def cold_start_quality(
     is_cold = random.random(matrix.n_items) < _COLD_SHARE
     split = Split.of(matrix, is_cold[matrix.observations.item])
     heads = with_users_of(fit_heads(split.training, matrix.n_items, hyper_parameters, seed), split.training)
-    mapped = with_cold_items(heads, split.training, content_features(matrix.catalogue))
+    mapped = with_cold_items(heads, split.training, partial(content_features, matrix.catalogue))
     mapped = with_users_of(mapped, split.training)
     interactions = np.bincount(split.test.item, minlength=matrix.n_items).astype(np.float32)
     by_user = {

@@ -8,7 +8,6 @@ Prints RMSE on a random 20 % of the rows and seconds, and one JSON object as its
 
 import argparse
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,17 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from benchmarks.held_out_rmse import held_out_rmse
 from benchmarks.timing import timed
-from recommender_assets.evaluation.metrics.rmse import rmse
 from recommender_assets.evaluation.splits import random_rows
-from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.features.rating_sets import rating_matrix
 from recommender_assets.settings import NmfSettings, load_settings
 from recommender_assets.training.exact_solver import solve_rows
 from recommender_assets.training.progress import silent
 from recommender_assets.training.rating_nmf import fit_rating_nmf, floor_and_unit, nmf_rating_head
 from recommender_assets.training.rows import Rows, rating_rows
-from recommender_assets.training.user_step import solve_rating_users
 from recommender_assets.tuning.presets import PRESETS, preset_for
 from recommender_serving.engine.factor_model import RatingHead
 from recommender_serving.engine.history import Observations
@@ -55,7 +52,7 @@ def main() -> None:
     ):
         fit(training, matrix.n_items, replace_iterations(nmf, 1))  # compiles
         seconds, head = timed(partial(fit, training, matrix.n_items, nmf))
-        figures[name] = {"rmse": _error(head, training, test, matrix), "seconds": seconds}
+        figures[name] = {"rmse": held_out_rmse(head, training, test, matrix), "seconds": seconds}
         print(f"{name:24} RMSE {figures[name]['rmse']:.4f}  {seconds:7.2f} s", flush=True)
     print(json.dumps({"benchmark": "nmf_methods", "iterations": arguments.iterations, **figures}))
 
@@ -119,13 +116,6 @@ def _exact(rows: Rows, fixed: Float32s, penalty: NDArray[np.float64], moving: Fl
 def _head(rows: Rows, users: Float32s, items: Float32s, settings: NmfSettings) -> RatingHead:
     floor, unit = floor_and_unit(rows)
     return nmf_rating_head(rows, users, items, settings, floor=floor, unit=unit)
-
-
-def _error(head: RatingHead, training: Observations, test: Rows, matrix: UserItemMatrix) -> float:
-    factors, _ = solve_rating_users(head, training)
-    head = replace(head, user_factors=factors)
-    stars = head.global_mean + np.einsum("nf,nf->n", factors[test.row_of_entry()], head.item_factors[test.column])
-    return float(rmse(np.clip(stars, matrix.scale.min, matrix.scale.max), test.target))
 
 
 if __name__ == "__main__":

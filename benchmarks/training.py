@@ -22,10 +22,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.held_out_rmse import held_out_rmse
 from benchmarks.timing import Figure, Result, timed
 from benchmarks.training_peers import implicit_figure, spark_figure, surprise_figures
 from benchmarks.variants import with_few_epochs
-from recommender_assets.evaluation.metrics.rmse import rmse
 from recommender_assets.evaluation.splits import random_rows
 from recommender_assets.features.matrix import UserItemMatrix
 from recommender_assets.features.rating_sets import rating_matrix
@@ -93,8 +93,9 @@ def _ours(
     for suffix, chosen in (("", models), (", few epochs", with_few_epochs(models))):
         for name, fit in (("svd", _fit_svd), ("nmf", _fit_nmf)):
             seconds, head = _best(partial(fit, training, matrix.n_items, chosen))
-            error = rmse(_predicted(head, test, matrix), test.target)
-            yield Figure(trainer=f"ours {name}{suffix}", seconds=seconds, rmse=error)
+            yield Figure(
+                trainer=f"ours {name}{suffix}", seconds=seconds, rmse=held_out_rmse(head, training, test, matrix)
+            )
     seconds, _ = _best(lambda: solve_ranking_users(_fit_ranking(training, matrix.n_items, ranking), training))
     yield Figure(trainer="ours ranking", seconds=seconds)
 
@@ -178,13 +179,6 @@ def _best(work: Callable[[], Result]) -> tuple[float, Result]:
 def _with_users(head: RatingHead, training: Observations) -> RatingHead:
     factors, bias = solve_rating_users(head, training)
     return replace(head, user_factors=factors, user_bias=bias)
-
-
-def _predicted(head: RatingHead, test: Rows, matrix: UserItemMatrix) -> NDArray[np.floating]:
-    user, item = test.row_of_entry(), test.column
-    product = np.einsum("nf,nf->n", head.user_factors[user], head.item_factors[item])
-    stars = head.global_mean + head.user_bias[user] + head.item_bias[item] + product
-    return np.asarray(np.clip(stars, matrix.scale.min, matrix.scale.max))
 
 
 def _ratios(figures: dict[str, Figure]) -> dict[str, float]:

@@ -7,6 +7,7 @@ The map alone takes an item that nobody has met for one like those that it learn
 how much interest unmet items have got so far: where all that are met are met often, unmet ones come after them.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ _PENALTY = 10.0  # chosen by leaving out a tenth of the embedded set's films
 _LEAST_ITEMS = 50  # with interactions, to learn the map from
 
 
-def with_cold_items(heads: Heads, observations: Observations, content: FeatureTable) -> Heads:
+def with_cold_items(heads: Heads, observations: Observations, content_of_items: Callable[[], FeatureTable]) -> Heads:
     """The same heads, with ranking factors for the items that `observations` have no row of.
 
     Without any column of content, or with too few items to learn from, they stay as they are: near zero.
@@ -27,11 +28,14 @@ def with_cold_items(heads: Heads, observations: Observations, content: FeatureTa
     Args:
         heads: fitted to `observations`.
         observations: what the heads were fitted to.
-        content: one row per item.
+        content_of_items: makes the table with one row per item; called only if there is something to do with it.
     """
     factors = heads.ranking.item_factors
     is_warm = np.bincount(observations.item, minlength=len(factors)) > 0
-    if is_warm.all() or not content.names or is_warm.sum() < _LEAST_ITEMS:
+    if is_warm.all() or is_warm.sum() < _LEAST_ITEMS:
+        return heads
+    content = content_of_items()
+    if not content.names:
         return heads
     design = np.column_stack([np.ones(len(factors)), content.values])
     warm = design[is_warm]

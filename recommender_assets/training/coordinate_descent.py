@@ -9,9 +9,10 @@ one, Rendle et al. 2021). The last user step is solved exactly, see `user_step`.
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_assets.training.compilation import kernel, writable
+from recommender_assets.training.compilation import kernel
 from recommender_assets.training.parallel import map_blocks
 from recommender_assets.training.rows import Rows
+from recommender_assets.training.vectors import dot
 
 Float32s = NDArray[np.float32]
 
@@ -44,10 +45,7 @@ def improve_rows(
     """
     k = factors.shape[1]
     arguments = (
-        writable(rows.indptr),
-        writable(rows.column),
-        writable(rows.target),
-        writable(rows.weight),
+        *rows.arrays(),
         factors,
         solutions,
         np.float32(penalty),
@@ -119,7 +117,7 @@ def _improve_rows(
                 slope = penalty * (prior[f] - x[f])
                 curvature = penalty
                 if has_gram:
-                    slope -= _dot(gram[f], x)
+                    slope -= dot(gram[f], x)
                     curvature += gram[f, f]
                 _improve_coordinate(f, x, weight[entries], by_factor[f], residual, slope, curvature, non_negative)
         for j in range(indptr[row + 1] - indptr[row]):
@@ -143,14 +141,6 @@ def _gather(
             by_factor[f, j] = y[f]
             predicted += y[f] * x[f]
         residual[j] = target[j] - predicted
-
-
-@kernel
-def _dot(left: Float32s, right: Float32s) -> np.float32:
-    total = np.float32(0.0)
-    for f in range(left.size):
-        total += left[f] * right[f]
-    return total
 
 
 @kernel

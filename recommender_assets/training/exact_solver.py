@@ -48,10 +48,7 @@ def solve_rows(
     k = factors.shape[1]
     solutions = np.empty((rows.n_rows, k))
     arguments = (
-        writable(rows.indptr),
-        writable(rows.column),
-        writable(rows.target),
-        writable(rows.weight),
+        *rows.arrays(),
         writable(factors),
         penalty,
         np.atleast_2d(prior),

@@ -9,9 +9,10 @@ step per iteration ends within 0.01 % of the loss of exact solutions. The loss n
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender_assets.training.compilation import kernel, writable
+from recommender_assets.training.compilation import kernel
 from recommender_assets.training.parallel import map_blocks
 from recommender_assets.training.rows import Rows
+from recommender_assets.training.vectors import dot
 
 Float32s = NDArray[np.float32]
 
@@ -34,10 +35,7 @@ def step_rows(rows: Rows, factors: Float32s, solutions: Float32s, penalty: float
     """
     dense = gram + np.float32(penalty) * np.eye(len(gram), dtype=np.float32)
     arguments = (
-        writable(rows.indptr),
-        writable(rows.column),
-        writable(rows.target),
-        writable(rows.weight),
+        *rows.arrays(),
         factors,
         solutions,
         dense,
@@ -69,12 +67,12 @@ def _step_rows(
         gradient[:] = of_x
         of_row = _subtract_slope(factors, y, target[entries], w, x, gradient)
         _multiply(inverse, gradient, direction)
-        descent = _dot(gradient, direction)  # = direction' dense direction too
+        descent = dot(gradient, direction)  # = direction' dense direction too
         curvature = descent + _observed_curvature(factors, y, w, direction)
         if curvature > _ZERO:
             length = descent / curvature
             # The whole loss falls by length * descent; less what the dense part of it falls by:
-            of_row -= length * (descent * (np.float32(1.0) + length) - np.float32(2.0) * _dot(direction, of_x))
+            of_row -= length * (descent * (np.float32(1.0) + length) - np.float32(2.0) * dot(direction, of_x))
             for f in range(k):
                 x[f] -= length * direction[f]
         squares += float(of_row)
@@ -102,7 +100,7 @@ def _subtract_slope(
             gradient[f] -= w0 * y0[f] + w1 * y1[f] + w2 * y2[f] + w3 * y3[f]
     for j in range(whole, column.size):
         y = factors[column[j]]
-        error = target[j] - _dot(x, y)
+        error = target[j] - dot(x, y)
         weighted = weight[j] * error
         squares += weighted * error
         for f in range(gradient.size):
@@ -127,7 +125,7 @@ def _observed_curvature(
             d3 += y3[f] * direction[f]
         total += weight[j] * d0 * d0 + weight[j + 1] * d1 * d1 + weight[j + 2] * d2 * d2 + weight[j + 3] * d3 * d3
     for j in range(whole, column.size):
-        image = _dot(direction, factors[column[j]])
+        image = dot(direction, factors[column[j]])
         total += weight[j] * image * image
     return total
 
@@ -140,11 +138,3 @@ def _multiply(matrix: Float32s, vector: Float32s, product: Float32s) -> None:
         scale, row = vector[f], matrix[f]
         for g in range(product.size):
             product[g] += scale * row[g]
-
-
-@kernel
-def _dot(left: Float32s, right: Float32s) -> np.float32:
-    total = _ZERO
-    for f in range(left.size):
-        total += left[f] * right[f]
-    return total

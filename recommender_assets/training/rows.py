@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from recommender_assets.training.compilation import writable
 from recommender_serving.engine.history import Observations
 
 
@@ -29,6 +30,10 @@ class Rows:
     def n_rows(self) -> int:
         """Number of rows, empty ones included."""
         return len(self.indptr) - 1
+
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """`indptr`, `column`, `target` and `weight`, as kernels take them."""
+        return writable(self.indptr), writable(self.column), writable(self.target), writable(self.weight)
 
     def row_of_entry(self) -> NDArray[np.int32]:
         """(n,) int32 row index of every entry."""

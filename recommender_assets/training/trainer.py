@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import Literal
@@ -55,7 +56,7 @@ def train(
     held_out = hold_out_mask(matrix, settings.training.hold_out_share)
     training_rows = matrix.observations.select(~held_out)
     heads = fit(training_rows, matrix.n_items, hyper_parameters, settings.training.seed, progress)
-    heads = with_cold_items(heads, training_rows, content_features(matrix.catalogue))
+    heads = with_cold_items(heads, training_rows, partial(content_features, matrix.catalogue))
     heads = with_users_of(heads, matrix.observations)
     created_at = dt.datetime.now(dt.UTC)
     manifest = Manifest(

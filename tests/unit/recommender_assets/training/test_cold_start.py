@@ -85,7 +85,7 @@ def test_only_items_without_a_row_change():
     matrix = catalogue_matrix()
     heads = fit_heads(matrix.observations, matrix.n_items, SETTINGS.models.svd, seed=0)
 
-    completed = with_cold_items(heads, matrix.observations, content_features(matrix.catalogue))
+    completed = with_cold_items(heads, matrix.observations, lambda: content_features(matrix.catalogue))
 
     changed = (completed.ranking.item_factors != heads.ranking.item_factors).any(axis=1)
     np.testing.assert_array_equal(changed, matrix.popularity == 0)
@@ -102,7 +102,7 @@ def test_the_map_is_a_ridge_regression_scaled_by_the_interest_in_unmet_items():
     target = np.vstack([heads.ranking.item_factors[~is_cold], np.zeros((2, 6))])
     expected = design[is_cold] @ np.linalg.lstsq(augmented, target, rcond=None)[0]
 
-    completed = with_cold_items(heads, matrix.observations, content)
+    completed = with_cold_items(heads, matrix.observations, lambda: content)
 
     expected *= expected_interest(matrix.observations, matrix.n_items)
     np.testing.assert_allclose(completed.ranking.item_factors[is_cold], expected, atol=1e-6)
@@ -121,7 +121,7 @@ def test_without_anything_to_do_or_to_learn_from_nothing_changes(reason):
         heads = replace(heads, ranking=ranking)
         content = FeatureTable(content.names, content.values[warm])
 
-    assert with_cold_items(heads, observations, content) is heads
+    assert with_cold_items(heads, observations, lambda: content) is heads
 
 
 def met(*times: int) -> Observations:
