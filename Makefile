@@ -19,7 +19,7 @@ monitor: setup ## Prometheus and, where it is installed, Grafana beside the runn
 	@$(BIN)/recommender monitor
 
 test: setup ## All tests: unit, integration (real broker, Spark, Delta) and end to end
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fault-test: setup ## Kill Spark, broker and Dagster runs and fill the disk at 50 random points; compare after each
 	@$(BIN)/python -m tests.fault.campaign

@@ -20,13 +20,6 @@ hypothesis.settings.register_profile("reproducible", deadline=None, derandomize=
 hypothesis.settings.load_profile("reproducible")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares the one broker and the one Spark session in one process when tests are spread over several."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("shared"))
-
-
 @pytest.fixture(scope="session")
 def project_settings() -> Settings:
     """The shipped configuration, whatever the working directory and the environment say."""

@@ -1,8 +1,7 @@
 """A real Prometheus with the shipped rules that scrapes what a test has started."""
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from recommender_assets.local.broker import free_port
 from recommender_assets.monitoring.local_configuration import write_prometheus_configuration
 from recommender_assets.monitoring.monitor import prometheus_command
 from tests.tools import program
+from tests.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -68,11 +68,3 @@ def prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[PrometheusS
         finally:
             process.terminate()
             process.wait(20)
-
-
-def wait_until(condition: Callable[[], object], seconds: float, what: str | Callable[[], object]) -> None:
-    """Fail the test unless a condition holds within some seconds; `what` says what was waited for, or asks for it."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what() if callable(what) else what}"
-        time.sleep(0.1)

@@ -99,13 +99,14 @@ class Demo:
             run = self._wait_for_champion()
         with _step(5, "recommendation service and MLflow UI, beside Dagster's UI and daemon"):
             self._start_service_and_mlflow()
+        ingested = ingestion_facts(self._settings)  # before the ratings that the next step sends
         with _step(6, "live recommendations"):
             figures = showcase.show(self._settings, self._service, self._started)
         if run is not None:
             with _step(4, f"meanwhile {FIRST_JOB} went on after the champion"):
                 run.wait_for_success(1, RUN_TIMEOUT_SECONDS)
         self._wait_until(self._mlflow_is_ready, "the MLflow UI")
-        return figures | champion_facts(self._settings) | ingestion_facts(self._settings)
+        return figures | champion_facts(self._settings) | ingested
 
     def stay(self) -> None:
         """Show where everything is; returns by Ctrl-C only, or raises when a process has ended."""

@@ -15,8 +15,6 @@ from recommender_assets.local.dagster_client import DagsterClient, RunWatch
 from recommender_assets.local.processes import Processes
 from recommender_assets.settings import Settings, load_settings
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 PROJECT = Path(__file__).parents[2]
 ROWS = [
     ("ann", "1", "4", "1995-01-01T00:00:00Z"),

@@ -24,10 +24,9 @@ from recommender_assets.monitoring.dashboards import DASHBOARDS
 from recommender_assets.monitoring.panel import Panel
 from recommender_serving.engine.experiment_definition import ExperimentDefinition, Variant
 from recommender_serving.engine.running_experiments import RunningExperiment, start_experiment
-from tests.prometheus_server import PrometheusServer, wait_until
+from tests.prometheus_server import PrometheusServer
 from tests.tools import program
-
-pytestmark = pytest.mark.xdist_group("demo")
+from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 BORROWED = ("config.yaml", "dagster.yaml", "workspace.yaml", "pyproject.toml", "requirements", ".local/jars", "deploy")

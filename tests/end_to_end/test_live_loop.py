@@ -26,6 +26,7 @@ from recommender_assets.local.replay import send_ratings
 from recommender_assets.settings import NmfSettings, Settings, SvdSettings
 from recommender_serving.engine.champion_pointer import read_pointer
 from recommender_serving.engine.events import Event, derived_event_id, encode_event
+from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 USERS, FILMS = 150, 200
@@ -200,10 +201,3 @@ def is_ready(client: httpx.Client) -> bool:
         return client.get("/health/ready").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)

@@ -34,7 +34,8 @@ from recommender_assets.settings import (
 )
 from recommender_serving.engine.champion_pointer import read_pointer
 from tests.conftest import PROJECT
-from tests.end_to_end.test_live_loop import is_ready, popular_ratings, wait_until
+from tests.end_to_end.test_live_loop import is_ready, popular_ratings
+from tests.waiting import wait_until
 
 FAIR = ModelsSettings(svd=SvdSettings(factors=8, epochs=4), nmf=NmfSettings(factors=4, iterations=2))
 GOOD = ModelsSettings(svd=SvdSettings(factors=16), nmf=NmfSettings(factors=8))

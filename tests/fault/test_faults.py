@@ -9,7 +9,6 @@ from recommender_assets.ingestion.ledger import accounting_errors, contiguity_ga
 from tests.fault.generator import Generator
 from tests.fault.system import System
 
-pytestmark = pytest.mark.xdist_group("faults")
 POISON = 10_000
 
 

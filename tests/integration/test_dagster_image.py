@@ -26,7 +26,6 @@ DOCKER = ROOT / "deploy" / "docker"
 BIN = Path(sys.executable).parent
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("CHECK_IMAGES"), reason="too slow for every run: `make check-images`"),
-    pytest.mark.xdist_group("image"),
 ]
 LAUNCH = """
 mutation {

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from recommender_serving.engine.factor_model import read_model
 from tests.browser import running_browser
 from tests.canned_server import CannedServer
 from tests.histories import write_history
+from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 LOCATION = "recommender_assets"
@@ -108,13 +109,6 @@ class Dagster:
 
         if self.sensor(name)["status"] != status:
             wait_until(switched, 30, f"{name} is {status}")
-
-
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

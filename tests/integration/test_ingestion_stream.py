@@ -1,8 +1,7 @@
 """`recommender stream` and the `interactions` asset take turns on one topic: nothing is lost, nothing counts twice."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -20,6 +19,7 @@ from recommender_assets.ingestion.writer_lease import WriterBusyError, lease_hol
 from recommender_assets.local.topic import create_topic
 from recommender_assets.settings import Settings
 from tests.integration.test_ingestion_streaming import accepted_users, delete_topic, event, rejected, send
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -52,17 +52,16 @@ def streaming(spark: SparkSession, settings: Settings) -> Iterator[list[str]]:
             raise errors[0]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within a minute"
-        time.sleep(0.1)
-
-
 def read_up_to(settings: Settings) -> int:
     if table_version(settings.root, "ingestion_ledger") is None:
         return 0  # the stream has just begun
     return sum(ledger_position(settings.root, settings.streaming.topic).next_offsets.values())
+
+
+def wait_for_position(settings: Settings, position: int) -> None:
+    wait_until(
+        lambda: read_up_to(settings) == position, 60, lambda: f"read up to {position}, is at {read_up_to(settings)}"
+    )
 
 
 def test_stream_and_asset_hand_over_without_loss_or_double(spark: SparkSession, often: Settings, topic: str) -> None:
@@ -70,13 +69,13 @@ def test_stream_and_asset_hand_over_without_loss_or_double(spark: SparkSession, 
     first = ingest_available(spark, often)
     send(often, event(2), event(1))
     with streaming(spark, often) as lines:
-        wait_until(lambda: read_up_to(often) == 4)
+        wait_for_position(often, 4)
         send(often, event(3), event(2))
-        wait_until(lambda: read_up_to(often) == 6)
+        wait_for_position(often, 6)
         meanwhile = ingest_or_report(lambda: pytest.fail("Spark was asked for"), often)
         with pytest.raises(WriterBusyError, match="stream"):
             ingest_available(spark, often)
-        wait_until(lambda: len(lines) >= 2)
+        wait_until(lambda: len(lines) >= 2, 60, "two lines of progress")
     send(often, event(4), event(3))
     last = ingest_or_report(lambda: spark, often)
 
@@ -94,12 +93,12 @@ def test_maintenance_takes_its_turn_while_the_stream_runs(spark: SparkSession, o
     with streaming(spark, often) as lines:
         for number in (1, 2):
             send(often, event(number), event(number), b"bad")
-            wait_until(lambda read=number * 3: read_up_to(often) == read)  # type: ignore[misc]
+            wait_for_position(often, number * 3)
         send(often, event(1, event_type="forget"))
-        wait_until(lambda: read_up_to(often) == 7)
+        wait_for_position(often, 7)
         done = maintain(often)
         send(often, event(2), event(3))
-        wait_until(lambda: read_up_to(often) == 9)
+        wait_for_position(often, 9)
     assert [line for line in lines if " lag " not in line] == [
         "gave way to another process that writes the tables",
         "goes on",
@@ -118,11 +117,11 @@ def test_a_topic_that_is_created_anew_ends_the_stream(spark: SparkSession, often
     def replace_the_topic() -> None:
         with streaming(spark, often):
             send(often, event(1))
-            wait_until(lambda: read_up_to(often) == 1)
+            wait_for_position(often, 1)
             delete_topic(often)
             create_topic(often)
             send(often, event(2), event(3))
-            wait_until(lambda: lease_holder(often.root) is None)
+            wait_until(lambda: lease_holder(often.root) is None, 60, "the lease is given up")
 
     with pytest.raises(TopicReplacedError, match="accept-topic"):
         replace_the_topic()

@@ -16,9 +16,8 @@ from recommender_assets.monitoring.dashboards import DASHBOARDS
 from recommender_serving.engine.champion_pointer import ChampionPointer, version_directory, write_pointer
 from recommender_serving.engine.factor_model import write_model
 from tests.factories import make_model
-from tests.prometheus_server import prometheus, wait_until
-
-pytestmark = pytest.mark.xdist_group("alerts")
+from tests.prometheus_server import prometheus
+from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 EVENT = {"user_id": "u1", "item_id": "i01", "rating": 4, "timestamp": "2024-01-01T12:00:00Z"}

@@ -27,7 +27,6 @@ from tests.postgres import DAGSTER_PASSWORD, MLFLOW_PASSWORD, Postgres, accepts
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
-    pytest.mark.xdist_group("postgres"),
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::dagster.BetaWarning"
     ),  # of MLflow, Alembic and dagster-mlflow

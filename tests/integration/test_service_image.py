@@ -19,7 +19,6 @@ from tests.unit.recommender_serving.service import Service
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "service.Dockerfile"
-pytestmark = pytest.mark.xdist_group("image")
 
 
 @dataclass

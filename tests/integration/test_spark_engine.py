@@ -1,8 +1,5 @@
 """Training by MLlib: the same model file from executors, on one machine and on a Spark of several processes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +14,8 @@ from recommender_assets.training.trainer import train
 from recommender_serving.engine.factor_model import read_model, write_model
 from recommender_serving.engine.fold_in import fold_in_ranking, fold_in_rating
 from tests.matrices import default_settings, events_table, matrix_from, random_matrix
+from tests.spark_cluster import run_on_cluster
 
-PROJECT = Path(__file__).parents[2]
 HYPER_PARAMETERS = {
     "svd": SvdSettings(factors=4, regularization=0.02, ranking_iterations=12),
     "nmf": NmfSettings(factors=4, regularization=0.5, iterations=12, ranking_iterations=4),
@@ -110,28 +107,13 @@ def test_the_engine_of_the_settings(settings: Settings, spark: SparkSession):
 
 
 def test_executors_in_other_processes_train_better_than_the_mean(settings: Settings):
-    environ = {
-        "RECOMMENDER_CONFIG": str(PROJECT / "config.yaml"),
-        "RECOMMENDER__STORAGE__ROOT": settings.storage.root,
-        "RECOMMENDER__TRAINING__ENGINE": "spark",
-        "RECOMMENDER__MODELS__SVD__FACTORS": "8",
-        "RECOMMENDER__MODELS__SVD__RANKING_ITERATIONS": "4",
-        "RECOMMENDER__SPARK__MASTER": "local-cluster[2,1,1024]",
-        "RECOMMENDER__SPARK__JARS_DIRECTORY": settings.spark.jars_directory,
-        "PYTHONPATH": str(PROJECT),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN],
-        env=os.environ | environ,
-        cwd=Path(settings.storage.root).parent,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+    executors, rmse = run_on_cluster(
+        TRAIN,
+        settings,
+        TRAINING__ENGINE="spark",
+        MODELS__SVD__FACTORS="8",
+        MODELS__SVD__RANKING_ITERATIONS="4",
     )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    executors, rmse = done.stdout.split()
     assert int(executors) == 2
     assert 0.4 < float(rmse) < 0.85
     model = read_model(settings.root / "model")

@@ -2,18 +2,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from recommender_assets.local.processes import SESSION_VARIABLE, ProcessDiedError, Processes
+from tests.waiting import wait_until
 
 OWNER = """
 import sys, time
-from collections.abc import Callable
 from pathlib import Path
 from recommender_assets.local.processes import Processes, exit_on_termination
 exit_on_termination()
@@ -26,13 +24,6 @@ with Processes(Path(sys.argv[1])) as processes:
 
 FAMILY = "sleep 300 & setsid sleep 301 & wait"
 STUBBORN_FAMILY = "trap '' TERM; " + FAMILY
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not within the time allowed"
-        time.sleep(0.05)
 
 
 def carriers(session_of: int) -> list[psutil.Process]:
@@ -66,11 +57,11 @@ def test_no_process_outlives_its_owner_however_the_owner_ends(
     assert owner.stdout is not None
     with owner.stdout:
         assert owner.stdout.readline() == b"ready\n"
-        wait_until(lambda: len(carriers(owner.pid)) >= 3)
+        wait_until(lambda: len(carriers(owner.pid)) >= 3, 20, "the family is there")
         family = carriers(owner.pid)
         owner.send_signal(number)
         owner.wait(20)
-    wait_until(lambda: not any(is_alive(process) for process in family))
+    wait_until(lambda: not any(is_alive(process) for process in family), 20, "the family has ended")
 
 
 def test_no_process_outlives_the_launcher_of_its_owner(tmp_path: Path) -> None:
@@ -83,11 +74,11 @@ def test_no_process_outlives_the_launcher_of_its_owner(tmp_path: Path) -> None:
     with launcher.stdout:
         assert launcher.stdout.readline() == b"ready\n"
         owner = psutil.Process(launcher.pid).children()[0]
-        wait_until(lambda: len(carriers(owner.pid)) >= 3)
+        wait_until(lambda: len(carriers(owner.pid)) >= 3, 20, "the family is there")
         family = [owner, *carriers(owner.pid)]
         launcher.kill()
         launcher.wait(5)
-    wait_until(lambda: not any(is_alive(process) for process in family))
+    wait_until(lambda: not any(is_alive(process) for process in family), 20, "the family has ended")
 
 
 def test_output_goes_to_a_log_file_named_after_the_process(tmp_path: Path) -> None:
