@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow.fs import FileSystem, SubTreeFileSystem
 
 if TYPE_CHECKING:
@@ -253,6 +253,13 @@ def create_table(root: Path, name: TableName) -> None:
     columns that it knows, ingesting events and taking care of the tables. So a column in `SCHEMAS` is never renamed,
     retyped or required, and a new one is optional and comes at the end.
     """
+    try:
+        _create_or_widen(root, name)
+    except CommitFailedError:  # another process did the same at the same moment; now it finds what it wants
+        _create_or_widen(root, name)
+
+
+def _create_or_widen(root: Path, name: TableName) -> None:
     path, schema = table_path(root, name), SCHEMAS[name]
     if not DeltaTable.is_deltatable(path):
         DeltaTable.create(path, schema, mode="ignore", name=name, configuration=_PROPERTIES)

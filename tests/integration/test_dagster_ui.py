@@ -46,7 +46,7 @@ query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status assetMaterial
 """
 SENSOR = """
 query Sensor($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor {
-    sensorState { status ticks(limit: 50) { id status skipReason } } } } }
+    sensorState { status ticks(limit: 50) { id status skipReason timestamp endTimestamp } } } } }
 """
 START = """
 mutation Start($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename ... on PythonError { message } } }
@@ -197,6 +197,11 @@ def test_a_mistake_is_refused_or_fails_and_reaches_the_alarm(dagster: Dagster) -
     refused = dagster.launch("train_job", {"ops": {"svd_model": {"config": {"factor": 5}}}})
     assert refused["__typename"] == "RunConfigValidationInvalid"
     assert 'unexpected config entry "factor"' in refused["errors"][0]["message"]
+    wait_until(
+        lambda: dagster.sensor("failure_webhook_sensor")["ticks"],
+        60,
+        "the alarm's first look, before which none counts",
+    )
     wrong = {"ops": {"svd_model": {"config": {"factors": -1}}}}
     launched = dagster.launch("__ASSET_JOB", wrong, "svd_model")
     assert dagster.finished(launched)["status"] == "FAILURE"
@@ -213,6 +218,17 @@ def test_the_daemon_asks_every_sensor_and_none_fails(dagster: Dagster) -> None:
     for name in ("followers_sensor", "judgement_sensor", "failure_webhook_sensor"):
         wait_until(lambda name=name: dagster.sensor(name)["ticks"], 60, f"the daemon asks {name}")
         assert "FAILURE" not in {tick["status"] for tick in dagster.sensor(name)["ticks"]}, name
+
+
+def test_a_sensor_that_waits_for_the_broker_holds_up_no_other(dagster: Dagster) -> None:
+    def looked_meanwhile() -> bool:
+        waits = [
+            (tick["timestamp"], tick["endTimestamp"]) for tick in dagster.sensor("recommendation_log_sensor")["ticks"]
+        ]
+        looks = [tick["timestamp"] for tick in dagster.sensor("live_guardrail_sensor")["ticks"]]
+        return any(begun < look < (ended or begun) for begun, ended in waits for look in looks)
+
+    wait_until(looked_meanwhile, 60, "the guardrails are looked at while the broker is waited for")
 
 
 def test_the_lineage_page_shows_the_groups(dagster: Dagster, tmp_path: Path) -> None:

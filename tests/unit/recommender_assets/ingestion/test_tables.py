@@ -2,6 +2,7 @@ import datetime as dt
 import operator
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +43,13 @@ def test_creating_again_keeps_the_rows(tmp_path: Path) -> None:
     write_deltalake(table_path(tmp_path, "items"), ITEMS, mode="append")
     create_tables(tmp_path)
     assert read_table(tmp_path, "items").equals(ITEMS)
+
+
+def test_several_may_create_the_tables_at_the_same_moment(tmp_path: Path) -> None:
+    for attempt in range(8):
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(create_tables, [tmp_path / str(attempt)] * 8)) == [None] * 8
+        assert table_version(tmp_path / str(attempt), "items") == 0
 
 
 def test_read_selects_columns_rows_and_version(tmp_path: Path) -> None:
