@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow.fs import FileSystem, SubTreeFileSystem
@@ -262,7 +262,8 @@ def create_table(root: Path, name: TableName) -> None:
 def _create_or_widen(root: Path, name: TableName) -> None:
     path, schema = table_path(root, name), SCHEMAS[name]
     if not DeltaTable.is_deltatable(path):
-        DeltaTable.create(path, schema, mode="ignore", name=name, configuration=_PROPERTIES)
+        once = CommitProperties(max_commit_retries=0)  # a second try would describe the table of another process anew
+        DeltaTable.create(path, schema, mode="ignore", name=name, configuration=_PROPERTIES, commit_properties=once)
         return
     table = DeltaTable(path)
     there = {field.name for field in table.schema().fields}
