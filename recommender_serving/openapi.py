@@ -4,6 +4,7 @@ Routes state what is their own. What holds for all of them follows from the rule
 scopes, the errors that any call may meet, and the headers of answers.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -105,11 +106,16 @@ def complete_schema(schema: dict[str, Any], settings: Settings) -> dict[str, Any
     }
     request = components["schemas"]["RecommendationRequest"]
     request["properties"]["num_recommendations"]["maximum"] = settings.api.max_recommendations
-    request["oneOf"] = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in RECIPIENTS]
+    request["not"] = {"not": _exactly_one(RECIPIENTS)}
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete_operation(operation, method.upper(), path, keys=bool(settings.access.keys))
     return schema
+
+
+def _exactly_one(names: Iterable[str]) -> dict[str, Any]:
+    """For use below `not: not:`, since generators of clients take a plain `oneOf` for types without other fields."""
+    return {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
 
 
 def _complete_operation(operation: dict[str, Any], method: str, path: str, *, keys: bool) -> None:
