@@ -10,6 +10,7 @@ from recommender_assets.monitoring.exporter import EXPORTER_METRICS, sources_of
 from recommender_assets.monitoring.metric import MetricDefinition
 from recommender_assets.monitoring.stream_metrics import StreamMetrics
 from recommender_assets.settings import load_settings
+from recommender_serving.loop_metrics import LoopCounters, LoopHistograms
 from recommender_serving.metrics import Metrics
 
 CONFIGURATION = Path(__file__).parents[1] / "config.yaml"
@@ -25,7 +26,7 @@ _SUFFIXES = {"counter": "_total", "info": "_info"}
 def described(registry: CollectorRegistry) -> Iterator[MetricDefinition]:
     """The metrics of a registry as they are scraped."""
     for collector in list(registry._collector_to_names):  # noqa: SLF001 - labels without samples are nowhere else
-        if not isinstance(collector, MetricWrapperBase):
+        if not isinstance(collector, MetricWrapperBase | LoopCounters | LoopHistograms):
             continue
         (family,) = collector.describe()
         kind = "gauge" if family.type == "info" else family.type

@@ -20,7 +20,6 @@ from recommender_serving.api.user_changes import user_changes_route
 from recommender_serving.api.user_history import user_history_route
 from recommender_serving.api.users import forget_user_route, user_route
 from recommender_serving.champion import Champion
-from recommender_serving.encoded_path import EncodedPath
 from recommender_serving.engine.config import StreamingSettings
 from recommender_serving.errors import http_problem, unexpected_problem
 from recommender_serving.event_intake import EventIntake, Publisher
@@ -29,7 +28,7 @@ from recommender_serving.experiments import Experiments
 from recommender_serving.list_serving import ListServing
 from recommender_serving.live_updates import FollowerFactory, LiveUpdates
 from recommender_serving.log_writer import LogWriter
-from recommender_serving.metrics import Metrics, RequestTimer
+from recommender_serving.metrics import Metrics
 from recommender_serving.openapi import openapi_config
 from recommender_serving.ranking_ids import new_ranking_ids
 from recommender_serving.recommendation_log import RecommendationLog, WriterFactory
@@ -104,7 +103,6 @@ def create_app(
         openapi_config=openapi_config(settings),
         request_max_body_size=settings.api.max_body_bytes,
     )
-    front = UserListFront(app.asgi_handler, champion, lists, settings.api.max_recommendations)
-    gate = RequestGate(front, settings.access, settings.logging, metrics)
-    app.asgi_handler = RequestTimer(EncodedPath(gate), metrics)
+    front = UserListFront(champion, lists, settings.api.max_recommendations)
+    app.asgi_handler = RequestGate(front, app.asgi_handler, settings.access, settings.logging, metrics)
     return app

@@ -3,8 +3,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import HTTPScope
 
 from recommender_serving.engine.event_errors import CONTROL_CHARACTER
 from recommender_serving.errors import InvalidItemIdError, InvalidUserIdError, ServiceError
@@ -14,17 +13,10 @@ _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _NOT_ENCODED = "the address is not valid percent-encoded UTF-8"
 
 
-class EncodedPath:
-    """ASGI layer that hands the path on undecoded; path parameters arrive percent-encoded (see `decoded_user_id`)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route one request."""
-        if scope["type"] == ScopeType.HTTP:
-            scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        await self._app(scope, receive, send)
+def encoded_path(scope: HTTPScope) -> str:
+    """The path to route by; path parameters in it are percent-encoded (see `decoded_user_id`)."""
+    path, _, _ = scope["raw_path"].partition(b"?")
+    return path.decode("latin-1")
 
 
 def decoded_user_id(encoded: str) -> str:
@@ -46,10 +38,12 @@ def decoded_item_id(encoded: str) -> str:
 
 
 def _decoded_id(encoded: str, field: str, error_type: type[ServiceError]) -> str:
+    if encoded.isalnum() and encoded.isascii() and len(encoded) <= _LONGEST_ID:
+        return encoded  # as almost every id is: nothing in it is encoded or forbidden
     if _BROKEN_ESCAPE.search(encoded):
         raise error_type(f"{field}: {_NOT_ENCODED}; a percent sign itself is %25")
     try:
-        identifier = unquote_to_bytes(encoded.encode("latin-1")).decode()  # the inverse of what `EncodedPath` does
+        identifier = unquote_to_bytes(encoded.encode("latin-1")).decode()  # the inverse of `encoded_path`
     except UnicodeDecodeError as error:
         raise error_type(f"{field}: {_NOT_ENCODED}") from error
     if not 1 <= len(identifier) <= _LONGEST_ID:

@@ -8,13 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
-from prometheus_client import Counter
 
 from recommender_serving.answers import ExperimentReference, Reason
 from recommender_serving.engine.assignment import Assigner, Assignment
 from recommender_serving.engine.experiment_definition import INTERLEAVED, Variant
 from recommender_serving.engine.running_experiments import ExperimentError, RunningExperiment, read_running
 from recommender_serving.errors import VariantNotRunningError
+from recommender_serving.loop_metrics import LoopCounter
 from recommender_serving.metrics import Metrics
 
 REFUSED = "experiments_refused"
@@ -38,8 +38,8 @@ class Arm:
     reference: ExperimentReference
     json: bytes
     rankers: dict[str, Variant]
-    exposures: Counter
-    fallbacks: Counter
+    exposures: LoopCounter
+    fallbacks: LoopCounter
 
 
 class Experiments:

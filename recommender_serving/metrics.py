@@ -1,10 +1,9 @@
-"""Prometheus metrics of the service, and the ASGI layer that times every request."""
+"""Prometheus metrics of the service."""
 
-import time
-
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import HTTPScope
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from recommender_serving.loop_metrics import LoopCounters, LoopHistogram, LoopHistograms
 
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -17,21 +16,21 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.request_duration = Histogram(
+        self.request_duration = LoopHistograms(
             "recommender_http_request_duration_seconds",
             "Time from the first byte of a request to the last byte of its answer; its count is the request count.",
             ("method", "route", "status"),
-            buckets=_LATENCY_BUCKETS,
-            registry=self.registry,
+            _LATENCY_BUCKETS,
+            self.registry,
         )
-        self.recommendations = Counter(
-            "recommender_recommendations", "Lists served, by source.", ("source",), registry=self.registry
+        self.recommendations = LoopCounters(
+            "recommender_recommendations", "Lists served, by source.", ("source",), self.registry
         )
-        self.experiment_lists = Counter(
+        self.experiment_lists = LoopCounters(
             "recommender_experiment_lists",
             "Lists by arm: `exposed`; `forced`, left out of the analysis; `not_deployed`, answered by the champion.",
             ("experiment", "variant", "result"),
-            registry=self.registry,
+            self.registry,
         )
         self.running_experiments = Gauge(
             "recommender_experiment_running",
@@ -51,12 +50,13 @@ class Metrics:
             registry=self.registry,
         )
         self.log_written, self.log_dropped = log_lists.labels("written"), log_lists.labels("dropped")
-        self.user_solve_duration = Histogram(
+        self.user_solve_duration = LoopHistograms(
             "recommender_user_solve_duration_seconds",
             "Time to bring one user's vectors up to date with their events.",
-            buckets=_LATENCY_BUCKETS,
-            registry=self.registry,
-        )
+            (),
+            _LATENCY_BUCKETS,
+            self.registry,
+        ).labels()
         self.events = Counter(
             "recommender_events", "Events received by POST /events, by result.", ("result",), registry=self.registry
         )
@@ -86,8 +86,8 @@ class Metrics:
             ("algorithm",),
             registry=self.registry,
         )
-        list_cache = Counter(
-            "recommender_list_cache", "Lists by whether they had been rendered.", ("result",), registry=self.registry
+        list_cache = LoopCounters(
+            "recommender_list_cache", "Lists by whether they had been rendered.", ("result",), self.registry
         )
         self.cache_hits, self.cache_misses = list_cache.labels("hit"), list_cache.labels("miss")
         self.cache_bytes = Gauge(
@@ -120,37 +120,30 @@ class Metrics:
         )
 
 
-class RequestTimer:
-    """Outermost ASGI layer: observes every HTTP request, those that match no route included.
+class RequestDurations:
+    """Observes every HTTP request, those that match no route included.
 
     Routes are labelled by template (`/recommendations/user/{user_id}`), so that ids never become time series.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
+    def __init__(self, metrics: Metrics) -> None:
         self._duration = metrics.request_duration
-        self._series: dict[tuple[str, str, int], Histogram] = {}
+        self._series: dict[tuple[str, str, int], LoopHistogram] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Time one request."""
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = 500
+    def observe(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """Count one request.
 
-        async def send_and_note_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note_status)
-        finally:
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            key = (method, scope.get("path_template") or _UNMATCHED_ROUTE, status)
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = self._duration.labels(*map(str, key))
-            series.observe(time.perf_counter() - started)
+        Args:
+            scope: ASGI scope of the request, after it was routed.
+            status: Of the answer; 500 without one.
+            seconds: From its first byte to the last one of its answer.
+        """
+        method: str = scope["method"]
+        key = (method, scope.get("path_template") or _UNMATCHED_ROUTE, status)
+        series = self._series.get(key)
+        if series is None:
+            known_method = method if method in _METHODS else "other"
+            series = self._duration.labels(known_method, key[1], str(status))
+            if known_method == method:
+                self._series[key] = series
+        series.observe(seconds)

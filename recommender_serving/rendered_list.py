@@ -1,15 +1,17 @@
 """A list as it is kept: its JSON but for what differs from answer to answer, and what is logged of it."""
 
 import math
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
+from recommender_serving.access.conditional import entity_tag
 from recommender_serving.answers import RecommendationList, Source
 
 _START = b'{"user_id":""'
 _END = b'"experiment":null,"ranking_id":""}'
-_BYTES_OF_OBJECTS = 320
+_BYTES_OF_OBJECTS = 480
 
 
 class ListSettings(NamedTuple):
@@ -28,7 +30,8 @@ class ListSettings(NamedTuple):
     diversity: float = 0.0
 
 
-class RenderedList(NamedTuple):
+@dataclass(slots=True)
+class RenderedList:
     """One list of one user.
 
     Attributes:
@@ -44,6 +47,7 @@ class RenderedList(NamedTuple):
     teams: tuple[str, ...] | None
     body: bytes
     floor: float = math.nan
+    _tagged: tuple[str, bytes, bytes] = field(default=("", b"", b""), compare=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -60,6 +64,12 @@ class RenderedList(NamedTuple):
         """
         start = b'{"user_id":%b' % msgspec.json.encode(user_id)
         return b'%b%b"experiment":%b,"ranking_id":"%b"}' % (start, self.body, experiment, ranking_id)
+
+    def entity_tag(self, user_id: str, experiment: bytes) -> bytes:
+        """The entity tag of the complete JSON; worked out again only for another user or experiment than last time."""
+        if self._tagged[:2] != (user_id, experiment):
+            self._tagged = user_id, experiment, entity_tag(self.answer(user_id, experiment, b""))
+        return self._tagged[2]
 
 
 def render(

@@ -1,11 +1,13 @@
 """The fast path: plain requests for one user's list are answered here, before Litestar's routing and validation."""
 
 import logging
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import HTTPScope
 
+from recommender_serving.access.conditional import REVALIDATE
+from recommender_serving.access.gate import WholeAnswer
 from recommender_serving.champion import Champion
 from recommender_serving.encoded_path import decoded_user_id
 from recommender_serving.engine.manifest import ALGORITHMS
@@ -17,55 +19,54 @@ ROUTE = "/recommendations/user/{user_id}"
 _PREFIX = ROUTE.removesuffix("{user_id}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _KEPT_QUERIES = 1_000
+_JSON = (b"content-type", b"application/json")
 
 logger = logging.getLogger(__name__)
 
 
 class UserListFront:
-    """ASGI layer that answers `GET /recommendations/user/{user_id}` and hands everything else on.
+    """Answers `GET /recommendations/user/{user_id}`.
 
-    A request that is unusual or wrong is handed on as well: the route of the same address answers it or says what is
-    wrong with it.
+    A request that is unusual or wrong is left alone: the route of the same address answers it or says what is wrong
+    with it.
 
     Args:
-        app: What answers everything else.
         champion: Says whether there is a model.
         lists: Answers.
         longest: Largest `num_recommendations`.
     """
 
-    def __init__(self, app: ASGIApp, champion: Champion, lists: UserLists, longest: int) -> None:
-        self._app = app
+    def __init__(self, champion: Champion, lists: UserLists, longest: int) -> None:
         self._champion = champion
         self._lists = lists
         self._longest = longest
         self._queries: dict[bytes, ListParameters | None] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == ScopeType.HTTP and scope["method"] == "GET" and scope["path"].startswith(_PREFIX):
-            known = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
-            body = await self._list(scope["path"][len(_PREFIX) :], scope["query_string"], known)
-            if body is not None:
-                scope["path_template"] = ROUTE
-                headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": body, "more_body": False})
-                return
-        await self._app(scope, receive, send)
+    async def answer(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> WholeAnswer | None:
+        """The answer to one request, or None if it is for Litestar to answer.
 
-    async def _list(self, encoded_user_id: str, query: bytes, known: bytes | None) -> bytes | None:
-        """The answer's body, or None if it is for Litestar to answer."""
-        parameters = self._parameters(query)
-        if parameters is None or "/" in encoded_user_id or not self._champion.ready:
+        Args:
+            scope: ASGI scope of the request, its path as it is routed.
+            headers: The request's headers, names in lower case.
+        """
+        path = scope["path"]
+        if not path.startswith(_PREFIX) or scope["method"] != "GET" or not self._champion.ready:
+            return None
+        encoded_user_id, parameters = path[len(_PREFIX) :], self._parameters(scope["query_string"])
+        if parameters is None or "/" in encoded_user_id:
             return None
         try:
-            return await self._lists.answer(decoded_user_id(encoded_user_id), parameters, known)
+            user_id = decoded_user_id(encoded_user_id)
+            body, tag, is_known = await self._lists.answer(user_id, parameters, headers.get(b"if-none-match"))
         except ServiceError:
             return None
         except Exception:
             logger.exception("the fast path failed")
             return None
+        scope["path_template"] = ROUTE
+        if is_known:
+            return WholeAnswer(304, [(b"etag", tag), REVALIDATE], b"")
+        return WholeAnswer(200, [_JSON, (b"content-length", b"%d" % len(body)), (b"etag", tag), REVALIDATE], body)
 
     def _parameters(self, query: bytes) -> ListParameters | None:
         """What a query string asks for; None if it is not entirely plain."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from recommender_serving.access.conditional import entity_tag, is_known
+from recommender_serving.access.conditional import is_known
 from recommender_serving.champion import Champion
 from recommender_serving.interleaved_lists import interleaved_list
 from recommender_serving.list_serving import ListServing
@@ -26,6 +26,20 @@ class ListParameters(NamedTuple):
     variant: str | None = None
 
 
+class ListAnswer(NamedTuple):
+    """The answer to a request for one user's list.
+
+    Attributes:
+        body: The list as JSON; without a ranking id if it `is_known`.
+        tag: Its entity tag.
+        is_known: Whether the caller has it already.
+    """
+
+    body: bytes
+    tag: bytes
+    is_known: bool = False
+
+
 class UserLists:
     """Answers for one user.
 
@@ -38,7 +52,7 @@ class UserLists:
         self._champion = champion
         self._serving = serving
 
-    async def answer(self, user_id: str, asked: ListParameters, known: bytes | None = None) -> bytes:
+    async def answer(self, user_id: str, asked: ListParameters, known: bytes | None = None) -> ListAnswer:
         """The list.
 
         One that the caller has already becomes an answer without body (see `access/conditional.py`); the ranking id of
@@ -67,7 +81,8 @@ class UserLists:
             ranker = plan.rankers[0]
             rendered = await ranker.snapshot.answer(user_id, ranker.wanted)
         experiment = _NO_EXPERIMENT if arm is None else arm.json
-        if known is not None and is_known(entity_tag(unnamed := rendered.answer(user_id, experiment, b"")), known):
-            return unnamed
+        tag = rendered.entity_tag(user_id, experiment)
+        if known is not None and is_known(tag, known):
+            return ListAnswer(rendered.answer(user_id, experiment, b""), tag, is_known=True)
         ranking_id = serving.book(plan, user_id, rendered.source, rendered.items, rendered.teams)
-        return rendered.answer(user_id, experiment, ranking_id)
+        return ListAnswer(rendered.answer(user_id, experiment, ranking_id), tag)

@@ -10,7 +10,7 @@ from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 _TAG_DIGITS = 24
 _RANKING_ID = b'"ranking_id":"'
-_REVALIDATE = (b"cache-control", b"private, no-cache")
+REVALIDATE = (b"cache-control", b"private, no-cache")
 _OF_A_BODY = frozenset({b"content-length", b"content-type"})
 
 
@@ -23,7 +23,7 @@ def make_conditional(start: HTTPResponseStartEvent, body: HTTPResponseBodyEvent,
         known: The header `If-None-Match` of the request, if there is one.
     """
     tag = entity_tag(body["body"])
-    headers = [*start["headers"], (b"etag", tag), _REVALIDATE]
+    headers = [*start["headers"], (b"etag", tag), REVALIDATE]
     if known is not None and is_known(tag, known):
         headers = [(name, value) for name, value in headers if name not in _OF_A_BODY]
         start["status"], body["body"] = 304, b""

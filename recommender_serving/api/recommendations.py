@@ -61,7 +61,7 @@ def recommendations_route(lists: UserLists, settings: ApiSettings) -> HTTPRouteH
             raise ClientException("variant: expected none where algorithm is given, for a variant has its own")
         asked = ListParameters(ListSettings(num_recommendations, exclude_seen), algorithm, variant)
         known = request.headers.get("if-none-match")
-        body = await lists.answer(decoded_user_id(user_id), asked, None if known is None else known.encode("latin-1"))
-        return Response(body, media_type=MediaType.JSON)
+        answer = await lists.answer(decoded_user_id(user_id), asked, None if known is None else known.encode("latin-1"))
+        return Response(answer.body, media_type=MediaType.JSON)
 
     return recommendations_for_user

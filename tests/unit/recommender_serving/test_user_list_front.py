@@ -96,3 +96,37 @@ async def test_the_number_of_kept_queries_is_bounded(service: Service, monkeypat
         for number in range(10):
             assert (await client.get(f"/recommendations/user/u1?x={number}")).status_code == 400
         assert len(items_of(await recommend(client, "u1", num_recommendations=7))) == 7
+
+
+async def test_both_ways_send_the_same_headers(service: Service) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        for headers in ({}, {"Origin": "https://shop.example"}, {"X-Request-ID": "mine"}, {"If-None-Match": "*"}):
+            fast = await client.get("/recommendations/user/u1", headers=headers)
+            with patch("recommender_serving.user_list_front.UserListFront._parameters", return_value=None):
+                routed = await client.get("/recommendations/user/u1", headers=headers)
+            assert fast.status_code == routed.status_code
+            assert fast.headers.keys() == routed.headers.keys()
+            for name in fast.headers.keys() - {"x-request-id"}:
+                assert fast.headers[name] == routed.headers[name]
+
+
+async def test_an_answer_that_the_client_has_is_neither_counted_nor_logged(service: Service) -> None:
+    service.publish(MODEL)
+    service.logged_share = 1.0
+    async with service.ready() as client:
+        tag = (await client.get("/recommendations/user/u1")).headers["etag"]
+        again = await client.get("/recommendations/user/u1", headers={"If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert await metric(client, 'recommender_recommendations_total{source="personalized"}') == 1
+        labels = 'method="GET",route="/recommendations/user/{user_id}",status="304"'
+        assert await metric(client, f"recommender_http_request_duration_seconds_count{{{labels}}}") == 1
+        assert len(service.log.lists) == 1
+
+
+async def test_strangers_share_a_list_and_not_its_tag(service: Service) -> None:
+    service.publish(MODEL)
+    async with service.ready() as client:
+        tags = [(await client.get(f"/recommendations/user/{user}")).headers["etag"] for user in ("x", "y", "x", "y")]
+    assert tags[:2] == tags[2:]
+    assert tags[0] != tags[1]

@@ -5,13 +5,18 @@ import logging
 import re
 from hashlib import sha256
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
+from litestar.types import Receive, Scope, Send
+from prometheus_client import generate_latest
 
+from recommender_serving.access.gate import RequestGate
 from recommender_serving.access.keys import KeySettings
 from recommender_serving.logs import JsonLines
-from recommender_serving.settings import AccessSettings
+from recommender_serving.metrics import Metrics
+from recommender_serving.settings import AccessSettings, LogSettings
 from tests.factories import make_model
 from tests.unit.recommender_serving.service import Service, event_json, problem_of
 
@@ -197,3 +202,37 @@ async def test_an_allowed_page_may_ask_first_and_read_answers_and_errors(service
         foreign = await client.options("/events", headers={**asking, "Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in foreign.headers
         assert "access-control-allow-origin" not in (await client.get("/health/live")).headers
+
+
+async def test_a_request_whose_answer_breaks_off_counts_as_500_unless_it_had_a_status() -> None:
+    metrics = Metrics()
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/begun":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        raise ConnectionError
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    gate = RequestGate(AsyncMock(**{"answer.return_value": None}), broken, AccessSettings(), LogSettings(), metrics)
+    for path in (b"/model", b"/begun"):
+        scope = {"type": "http", "method": "GET", "path": "", "raw_path": path, "headers": []}
+        with pytest.raises(ConnectionError):
+            await gate(scope, nothing, nothing)  # type: ignore[arg-type]
+    page = generate_latest(metrics.registry).decode()
+    for status in (200, 500):
+        labels = f'method="GET",route="unmatched",status="{status}"'
+        assert f"recommender_http_request_duration_seconds_count{{{labels}}} 1.0" in page
+
+
+async def test_what_is_no_request_passes_unchanged() -> None:
+    seen = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(dict(scope))
+
+    gate = RequestGate(AsyncMock(), app, AccessSettings(), LogSettings(), Metrics())
+    await gate({"type": "lifespan"}, None, None)  # type: ignore[arg-type, typeddict-item]
+    assert seen == [{"type": "lifespan"}]
