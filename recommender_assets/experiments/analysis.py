@@ -1,6 +1,7 @@
 """From outcomes per user and day to results: the comparison, its safeguards and the decision."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -9,12 +10,12 @@ import pandas as pd
 
 from recommender_assets.experiments.attribution import Outcomes
 from recommender_assets.experiments.comparison import Comparison, compare
-from recommender_assets.experiments.corrections import holm
+from recommender_assets.experiments.corrections import Name, holm
 from recommender_assets.experiments.decision import Evidence, decide
 from recommender_assets.experiments.metrics import metric_moments
 from recommender_assets.experiments.novelty import EffectTrend, effect_trend
 from recommender_assets.experiments.power import achieved_power
-from recommender_assets.experiments.result import DailyLook, ExperimentResult, SegmentEffect
+from recommender_assets.experiments.result import DailyLook, ExperimentResult, FurtherEffect
 from recommender_assets.experiments.sample_ratio import sample_ratio_p_value
 from recommender_assets.experiments.sequential import MINIMUM_USERS, MixtureBoundary, boundary_for
 from recommender_serving.engine.experiment_definition import ExperimentDefinition, Guardrail, Metric
@@ -43,7 +44,10 @@ def analyse(
     cumulative = outcomes.cumulative()
     pairs = [_Pair(definition, plan, outcomes, cumulative, arm) for arm in definition.treatments]
     corrected = holm({pair.arm: pair.found.p_value for pair in pairs if pair.found is not None})
-    return tuple(_result(pair, corrected.get(pair.arm), traffic) for pair in pairs)
+    secondary = _secondary_effects(pairs)
+    return tuple(
+        replace(_result(pair, corrected.get(pair.arm), traffic), secondary=secondary[pair.arm]) for pair in pairs
+    )
 
 
 @dataclass(frozen=True)
@@ -124,22 +128,41 @@ class _Pair:
         known = [(float(day), found) for day, found in by_day if found is not None]
         return effect_trend([day for day, _ in known], [found for _, found in known])
 
-    def segments(self) -> dict[str, SegmentEffect]:
+    def segments(self) -> dict[str, FurtherEffect]:
         """The effect within each segment that can be judged, with p-values corrected for their number."""
         if self.outcomes.segments is None:
             return {}
         users = self.cumulative[-1]
         by_segment = users.groupby(users["user_id"].map(self.outcomes.segments))
-        found = {
-            str(name): (len(rows), comparison)
-            for name, rows in by_segment
-            if (comparison := self.compare(rows, self.definition.metric)) is not None
-        }
-        corrected = holm({name: comparison.p_value for name, (_, comparison) in found.items()})
-        return {
-            name: SegmentEffect(count, comparison.difference, comparison.interval, corrected[name])
-            for name, (count, comparison) in found.items()
-        }
+        return _corrected(
+            {
+                str(name): (len(rows), comparison)
+                for name, rows in by_segment
+                if (comparison := self.compare(rows, self.definition.metric)) is not None
+            }
+        )
+
+    def secondary(self) -> dict[Metric, tuple[int, Comparison]]:
+        """Users and comparison in each secondary metric that can be judged."""
+        metrics = (metric for metric in self.definition.secondary_metrics if metric != self.definition.metric)
+        compared = ((metric, self.compare(self.cumulative[-1], metric)) for metric in metrics)
+        return {metric: (sum(self.users), found) for metric, found in compared if found is not None}
+
+
+def _corrected(found: Mapping[Name, tuple[int, Comparison]]) -> dict[Name, FurtherEffect]:
+    p_values = holm({name: comparison.p_value for name, (_, comparison) in found.items()})
+    return {
+        name: FurtherEffect(users, comparison.difference, comparison.interval, p_values[name])
+        for name, (users, comparison) in found.items()
+    }
+
+
+def _secondary_effects(pairs: Sequence[_Pair]) -> dict[str, dict[Metric, FurtherEffect]]:
+    """Arm -> secondary metric -> effect; one correction over all of them."""
+    effects = _corrected({(pair.arm, metric): found for pair in pairs for metric, found in pair.secondary().items()})
+    return {
+        pair.arm: {metric: effect for (arm, metric), effect in effects.items() if arm == pair.arm} for pair in pairs
+    }
 
 
 def _result(pair: _Pair, p_value: float | None, traffic: Literal["logged", "simulated"]) -> ExperimentResult:

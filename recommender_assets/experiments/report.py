@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from recommender_assets.experiments.experiment_run import ExperimentRun
-from recommender_assets.experiments.result import ExperimentResult, Interval, SegmentEffect
+from recommender_assets.experiments.result import ExperimentResult, FurtherEffect, Interval
 from recommender_assets.presentation.plots import image
 from recommender_assets.presentation.tables import key_value_table
 
@@ -50,7 +50,8 @@ def figures(run: ExperimentRun, result: ExperimentResult) -> dict[str, str]:
         "explained by before": ""
         if result.variance_removed is None
         else f"{result.variance_removed:.1%} of the variance",
-        **{f"effect, {name}": _segment(effect) for name, effect in result.segments.items() if len(result.segments) > 1},
+        **{f"effect, {name}": _effect(effect) for name, effect in result.segments.items() if len(result.segments) > 1},
+        **{f"also, {metric}": _effect(effect) for metric, effect in result.secondary.items()},
         "trend of the effect": ""
         if result.trend is None
         else f"{result.trend.slope:+.4f} per day (p = {result.trend.p_value:.2g})",
@@ -67,7 +68,7 @@ _STOP_RULES = {
 }
 
 
-def _segment(effect: SegmentEffect) -> str:
+def _effect(effect: FurtherEffect) -> str:
     return f"{effect.difference:+.4f} ({_interval(effect.interval)}), {effect.users:,} users, p = {effect.p_value:.2g}"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from recommender_assets.experiments.novelty import EffectTrend
+from recommender_serving.engine.experiment_definition import Metric
 
 Interval = tuple[float, float]
 Decision = Literal[
@@ -30,8 +31,8 @@ class DailyLook:
 
 
 @dataclass(frozen=True)
-class SegmentEffect:
-    """The difference within a segment of the users; its p-value is corrected for the number of segments."""
+class FurtherEffect:
+    """A difference beside the question; its p-value is corrected for the number of such differences."""
 
     users: int
     difference: float
@@ -67,6 +68,7 @@ class ExperimentResult(Mapping[str, Any]):
         method: the statistical test.
         variance_removed: share of the variance that what users did before the experiment explains (CUPED), if known.
         segments: difference by what was known of the user at first: `personalized`, `folded_in` or `popular` lists.
+        secondary: difference in each secondary metric that can be judged, corrected over metrics and treatments.
         looks: the difference at the end of each day.
         trend: change of the daily effect over time, None with fewer than three days.
         notes: what was left out of the analysis and why.
@@ -92,7 +94,8 @@ class ExperimentResult(Mapping[str, Any]):
     population: str = ""
     method: str = ""
     variance_removed: float | None = None
-    segments: dict[str, SegmentEffect] = field(default_factory=dict)
+    segments: dict[str, FurtherEffect] = field(default_factory=dict)
+    secondary: dict[Metric, FurtherEffect] = field(default_factory=dict)
     looks: tuple[DailyLook, ...] = ()
     trend: EffectTrend | None = None
     notes: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ class ExperimentDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
         stop_rule: `fixed` looks once when every arm has its users; `sequential` may look and stop every day.
         attribution_hours: a click without `ranking_id` counts for the user's last list of so many hours.
         guardrails: metrics that stop the experiment when they break.
+        secondary_metrics: metrics to read beside the question, which itself is left out; they decide nothing.
     """
 
     name: str
@@ -102,9 +103,12 @@ class ExperimentDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     stop_rule: Literal["fixed", "sequential"] = "fixed"
     attribution_hours: float = 24.0
     guardrails: tuple[Guardrail, ...] = ()
+    secondary_metrics: tuple[Metric, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_variants()
+        if self.kind == "interleaving" and self.secondary_metrics:
+            raise ValueError("secondary_metrics must be empty with interleaving: both variants share every list")
         for field in ("statistical_power", "significance_level"):
             if not 0 < getattr(self, field) < 1:
                 raise ValueError(f"{field} must lie between 0 and 1, both excluded, got {getattr(self, field)}")

@@ -168,3 +168,29 @@ def test_p_values_of_segments_are_corrected_for_their_number() -> None:
     assert two.segments["even"].difference == one.segments["even"].difference
     assert two.segments["even"].p_value == pytest.approx(2 * one.segments["even"].p_value)
     assert sum(effect.users for effect in two.segments.values()) == 4_000
+
+
+def test_secondary_metrics_are_corrected_over_metrics_and_treatments_and_decide_nothing() -> None:
+    arms = {"control": Variant(algorithm="svd"), "a": Variant(algorithm="nmf"), "b": Variant(algorithm="nmf")}
+    seen = outcomes({"control": 0.2, "a": 0.2, "b": 0.28}, 2_500, days=5)
+    rated = seen.daily["arm"].map({"control": 3.0, "a": 3.0, "b": 4.5}) + (seen.daily.index % 2)
+    seen = replace(seen, daily=seen.daily.assign(ratings=1, rating_sum=rated))
+    one = definition(variants=arms, metric="mean_rating", secondary_metrics=("ctr", "conversion"))
+
+    a, b = analyse(one, plan(), seen, "simulated")
+
+    assert set(a.secondary) == set(b.secondary) == {"ctr", "conversion"}
+    clicks = b.secondary["conversion"]
+    assert clicks.users == 5_000
+    assert clicks.interval[0] < clicks.difference < clicks.interval[1]
+    alone = analyse(definition(variants=arms, metric="conversion"), plan(), seen, "simulated")[1]
+    assert alone.p_value is not None
+    assert clicks.difference == alone.difference
+    assert clicks.p_value == pytest.approx(2 * alone.p_value, rel=0.5), "4 comparisons here, 2 there, of which the best"
+    without = analyse(definition(variants=arms, metric="mean_rating"), plan(), seen, "simulated")
+    assert [(found.decision, found.p_value) for found in without] == [(a.decision, a.p_value), (b.decision, b.p_value)]
+
+
+def test_the_question_itself_and_what_nobody_gave_are_no_secondary_metrics() -> None:
+    found = result((0.2, 0.2), secondary_metrics=("ctr", "conversion", "mean_rating"))
+    assert set(found.secondary) == {"conversion"}

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from recommender_assets.experiments.report import figures, headline, report_sections
-from recommender_assets.experiments.result import SegmentEffect
+from recommender_assets.experiments.result import FurtherEffect
 from tests.unit.recommender_assets.experiments.runs import experiment_run
 
 
@@ -59,10 +59,17 @@ def test_sections_are_markdown_with_the_plot() -> None:
 
 def test_what_was_explained_and_the_segments_have_rows_of_their_own() -> None:
     run = experiment_run({"control": 0.2, "treatment": 0.3})
-    effect = SegmentEffect(users=1_200, difference=0.05, interval=(0.01, 0.09), p_value=0.03)
+    effect = FurtherEffect(users=1_200, difference=0.05, interval=(0.01, 0.09), p_value=0.03)
     segments = {"popular": effect, "folded_in": effect}
     rows = figures(run, replace(run.results[0], variance_removed=0.163, segments=segments))
     assert rows["explained by before"] == "16.3% of the variance"
     assert rows["effect, popular"] == "+0.0500 (+0.0100 to +0.0900), 1,200 users, p = 0.03"
     alone = figures(run, replace(run.results[0], segments={"popular": effect}))
     assert "effect, popular" not in alone
+
+
+def test_a_secondary_metric_has_a_row_of_its_own() -> None:
+    run = experiment_run({"control": 0.2, "treatment": 0.3})
+    effect = FurtherEffect(users=800, difference=-0.02, interval=(-0.05, 0.01), p_value=0.4)
+    rows = figures(run, replace(run.results[0], secondary={"conversion": effect}))
+    assert rows["also, conversion"] == "-0.0200 (-0.0500 to +0.0100), 800 users, p = 0.4"

@@ -28,6 +28,7 @@ def definition(**changes: Any) -> ExperimentDefinition:
         ({"variants": {"a": ARMS["control"], "b": ARMS["control"]}}, "must hold 'control'"),
         ({"variants": {**ARMS, "interleaved": ARMS["control"]}}, "no variant may be called so"),
         ({"variants": {**ARMS, "third": ARMS["control"]}, "kind": "interleaving"}, "exactly two"),
+        ({"kind": "interleaving", "secondary_metrics": ("conversion",)}, "secondary_metrics must be empty"),
         ({"traffic_share": 1.1}, "traffic_share"),
         ({"forced": {"me": "blue"}}, "blue"),
         ({"min_effect_size": -0.1}, "min_effect_size"),
