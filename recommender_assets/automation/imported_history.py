@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from recommender_assets.ingestion.tables import table_path
 
@@ -27,3 +27,13 @@ def imported_history(root: Path) -> ImportedHistory | None:
         return None
     (latest,) = table.history(1)
     return ImportedHistory(rows=rows, committed_at=latest["timestamp"] / 1_000)
+
+
+def rows_at_version(root: Path, version: int | None) -> int | None:
+    """How many rows the table had at a version: 0 before it existed (None); None if the log no longer reaches there."""
+    if version is None:
+        return 0
+    try:
+        return int(DeltaTable(table_path(root, "interaction_history"), version=version).count())
+    except DeltaError:
+        return None

@@ -7,7 +7,6 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from recommender_assets.automation import ingestion_trigger, retraining_trigger
-from recommender_assets.automation.imported_history import imported_history
 from recommender_assets.automation.ingestion_trigger import IngestionCursor, Writer, decide_ingestion
 from recommender_assets.automation.retraining_trigger import LatestDecision, RetrainingCursor, decide_retraining
 from recommender_assets.automation.sensor_cursor import cursor_text, read_cursor
@@ -84,20 +83,19 @@ def kafka_offset_sensor(
 def retraining_sensor(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Start training when a rule `training.retrain_after_*` holds for what was accepted since the latest decision.
+    """Start training when a rule `training.retrain_after_*` holds for what is new since the latest decision.
 
-    Without any decision yet, as after a failed first run, one interaction is enough, or an imported history a minute
-    after the import. A failed run is repeated after 30 s, 60 s and so on; after `training.retrain_attempts` of them it
-    waits for a person.
+    New is what was accepted from the topic, and what was imported, a minute after the import. Without any decision yet,
+    as after a failed first run, one interaction is enough. A failed run is repeated after 30 s, 60 s and so on; after
+    `training.retrain_attempts` of them it waits for a person.
     """
     if run := unfinished_run(context.instance, TRAINS):
         return dg.SkipReason(f"run {run} is training")
     create_tables(settings.root)
     latest = _latest_decision(settings)
     cursor = read_cursor(context.cursor, RetrainingCursor)
-    cursor = retraining_trigger.follow_ledger(settings.root, settings.streaming.topic, latest, cursor)
-    history = None if latest else imported_history(settings.root)
-    retraining = decide_retraining(cursor, latest, settings.training, time.time(), history)
+    cursor = retraining_trigger.follow_data(settings.root, settings.streaming.topic, latest, cursor)
+    retraining = decide_retraining(cursor, latest, settings.training, time.time())
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags={REASON_TAG: retraining.reason})] if retraining.skip is None else [],
         skip_reason=retraining.skip,
@@ -154,5 +152,6 @@ def _latest_decision(settings: Settings) -> LatestDecision | None:
         decided_at=record.decided_at.isoformat(),
         topic_id=position.topic_id,
         next_offsets=position.next_offsets,
+        history_version=position.table_versions.get("interaction_history"),
         interactions=record.interactions or 0,
     )

@@ -15,9 +15,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         engine: `local` (compiled, in one process) or `spark` (MLlib's ALS on the executors of `spark.master`).
         seed: of everything random.
         hold_out_share: share of (user, item) pairs that never train item factors.
-        retrain_after_interactions: accepted since the latest promotion decision.
+        retrain_after_interactions: accepted or imported since the latest promotion decision.
         retrain_after_share: the same as a share of the pairs that were learned from then.
-        retrain_after_seconds: age of that decision, if anything at all was accepted since.
+        retrain_after_seconds: age of that decision, if anything at all is new since.
         retrain_attempts: failed runs in a row after which retraining waits for a person.
     """
 

@@ -3,21 +3,21 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_assets.automation.backoff import Attempts
-from recommender_assets.automation.imported_history import ImportedHistory
 from recommender_assets.automation.retraining_trigger import (
     LatestDecision,
     RetrainingCursor,
     accepted_since,
     decide_retraining,
-    follow_ledger,
+    follow_data,
 )
 from recommender_assets.automation.sensor_cursor import read_cursor
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
-from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path, table_version
 from recommender_assets.settings import TrainingSettings
 
 DECIDED = LatestDecision(decided_at="2026-01-01T00:00:00+00:00", topic_id="t1", interactions=10_000)
@@ -148,19 +148,19 @@ def test_the_ledger_is_added_up_without_reading_it_again(tmp_path: Path, monkeyp
     append_rows(tmp_path, "events", "t1", [LedgerRow(0, 0, 10, accepted=10)])
     append_rows(tmp_path, "events", "t1", [LedgerRow(0, 10, 15, accepted=4, rejected=1)])
     latest = msgspec.structs.replace(DECIDED, next_offsets={"0": 10})
-    cursor = follow_ledger(tmp_path, "events", latest, RetrainingCursor())
+    cursor = follow_data(tmp_path, "events", latest, RetrainingCursor())
     assert cursor.accepted == 4
 
     reads: list[int] = []
     monkeypatch.setattr("recommender_assets.automation.ledger_news.read_table", counting(reads))
-    assert follow_ledger(tmp_path, "events", latest, cursor) == cursor
+    assert follow_data(tmp_path, "events", latest, cursor) == cursor
     assert reads == []
     append_rows(tmp_path, "events", "t1", [LedgerRow(0, 15, 20, accepted=5)])
-    cursor = follow_ledger(tmp_path, "events", latest, cursor)
+    cursor = follow_data(tmp_path, "events", latest, cursor)
     assert (cursor.accepted, reads) == (9, [2]), "the new row, and the last one that was seen"
     decided_again = msgspec.structs.replace(latest, decided_at="2026-01-02T00:00:00+00:00", next_offsets={"0": 20})
-    assert follow_ledger(tmp_path, "events", decided_again, cursor).accepted == 0
-    assert follow_ledger(tmp_path, "events", None, RetrainingCursor()).accepted == 19
+    assert follow_data(tmp_path, "events", decided_again, cursor).accepted == 0
+    assert follow_data(tmp_path, "events", None, RetrainingCursor()).accepted == 19
 
 
 def counting(reads: list[int]) -> object:
@@ -175,31 +175,88 @@ def counting(reads: list[int]) -> object:
     return read
 
 
+def imported(rows: int, decided_at: str = "", accepted: int = 0) -> RetrainingCursor:
+    return RetrainingCursor(decided_at=decided_at, accepted=accepted, imported=rows, imported_at=1_000.0)
+
+
 @pytest.mark.parametrize(("age", "wanted"), [(0.0, False), (59.9, False), (60.0, True), (86_400.0, True)])
 def test_a_history_without_events_is_trained_on_when_its_import_is_over(age: float, *, wanted: bool) -> None:
-    history = ImportedHistory(rows=500, committed_at=1_000.0)
-    found = decide_retraining(RetrainingCursor(), None, RULES, 1_000.0 + age, history)
+    found = decide_retraining(imported(500), None, RULES, 1_000.0 + age)
     if wanted:
-        assert (found.skip, found.reason) == (None, "500 imported interactions and no promotion decision yet")
+        assert (found.skip, found.reason) == (None, "500 interactions and no promotion decision yet")
     else:
-        assert found.skip == f"500 interactions were imported: training in {60 - age:.0f} s unless more follow"
+        wait = f"500 interactions were imported: they count in {60 - age:.0f} s unless more follow"
+        assert found.skip == f"{wait}; no new interactions"
 
 
 def test_the_first_event_does_not_wait_for_the_end_of_an_import() -> None:
-    history = ImportedHistory(rows=500, committed_at=1_000.0)
-    found = decide_retraining(RetrainingCursor(accepted=1), None, RULES, 1_001.0, history)
+    found = decide_retraining(imported(500, accepted=1), None, RULES, 1_001.0)
     assert found.reason == "1 interactions and no promotion decision yet"
 
 
 def test_training_on_a_history_that_keeps_failing_waits_for_a_person() -> None:
-    history, cursor, requests, now = ImportedHistory(rows=500, committed_at=0.0), RetrainingCursor(), 0, 100.0
+    cursor, requests, now = imported(500), 0, 1_100.0
     for _ in range(20):
-        found = decide_retraining(cursor, None, RULES, now, history)
+        found = decide_retraining(cursor, None, RULES, now)
         cursor, requests, now = found.cursor, requests + (found.skip is None), now + 3_600
     assert requests == RULES.retrain_attempts
     assert "waits for a person" in (found.skip or "")
 
 
-def test_after_a_decision_an_import_alone_starts_nothing() -> None:
-    history = ImportedHistory(rows=10**6, committed_at=0.0)
-    assert decide_retraining(counted(0), DECIDED, RULES, DECIDED_AT, history).skip == "no new interactions"
+@pytest.mark.parametrize(
+    ("rows", "accepted", "wanted"),
+    [(1_000, 0, True), (600, 400, True), (600, 399, False), (0, 999, False)],
+)
+def test_imported_and_accepted_interactions_count_together_after_a_decision(
+    rows: int, accepted: int, *, wanted: bool
+) -> None:
+    found = decide_retraining(imported(rows, DECIDED.decided_at, accepted), DECIDED, RULES, DECIDED_AT)
+    assert (found.skip is None) == wanted, found.skip
+    assert (found.reason or found.skip or "").startswith(str(rows + accepted))
+
+
+def test_an_import_that_may_go_on_counts_for_nothing_yet() -> None:
+    cursor = msgspec.structs.replace(imported(5_000, DECIDED.decided_at, 3), imported_at=DECIDED_AT)
+    assert decide_retraining(cursor, DECIDED, RULES, DECIDED_AT + 20).skip == (
+        "5000 interactions were imported: they count in 40 s unless more follow; 3 of 1000 new interactions"
+    )
+    assert decide_retraining(cursor, DECIDED, RULES, DECIDED_AT + 60).skip is None
+
+
+def append_history(root: Path, count: int) -> int:
+    """Add rows to the imported history; returns the table's version."""
+    schema = SCHEMAS["interaction_history"]
+    rows = pa.table({field.name: pa.nulls(count, field.type) for field in schema}, schema=schema)
+    write_deltalake(table_path(root, "interaction_history"), rows, mode="append")
+    return table_version(root, "interaction_history") or 0
+
+
+def test_rows_of_the_history_count_from_the_version_that_was_learned_from(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    learned_from = append_history(tmp_path, 5)
+    latest = msgspec.structs.replace(DECIDED, history_version=learned_from)
+    cursor = follow_data(tmp_path, "events", latest, RetrainingCursor())
+    assert (cursor.learned, cursor.imported) == (5, 0)
+    append_history(tmp_path, 3)
+    grown = append_history(tmp_path, 4)
+    cursor = follow_data(tmp_path, "events", latest, cursor)
+    assert (cursor.learned, cursor.imported) == (5, 7)
+    assert follow_data(tmp_path, "events", latest, RetrainingCursor()).imported == 7, "also with a lost cursor"
+    decided_again = msgspec.structs.replace(latest, decided_at="2026-01-02T00:00:00+00:00", history_version=grown)
+    assert follow_data(tmp_path, "events", decided_again, cursor).imported == 0
+    assert follow_data(tmp_path, "events", DECIDED, RetrainingCursor()).imported == 12, "a decision before any import"
+    assert follow_data(tmp_path, "events", None, RetrainingCursor()).imported == 12
+
+
+def test_an_import_that_was_taken_back_is_no_news(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    latest = msgspec.structs.replace(DECIDED, history_version=append_history(tmp_path, 5))
+    DeltaTable(table_path(tmp_path, "interaction_history")).delete()
+    assert follow_data(tmp_path, "events", latest, RetrainingCursor()).imported == 0
+
+
+def test_a_version_that_is_no_longer_known_starts_no_training(tmp_path: Path) -> None:
+    create_tables(tmp_path)
+    append_history(tmp_path, 5)
+    latest = msgspec.structs.replace(DECIDED, history_version=99)
+    assert follow_data(tmp_path, "events", latest, RetrainingCursor()).imported == 0

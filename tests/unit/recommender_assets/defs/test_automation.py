@@ -1,3 +1,4 @@
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,13 +9,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from recommender_assets.automation.imported_history import ImportedHistory
 from recommender_assets.defs import automation
 from recommender_assets.defs.automation import kafka_offset_sensor, retraining_sensor
 from recommender_assets.defs.jobs import ingest_job, recommendation_job, train_job
 from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
-from recommender_assets.ingestion.tables import create_tables
+from recommender_assets.ingestion.tables import create_tables, read_table, table_version
 from recommender_assets.ingestion.topic_position import TopicMissingError, Watermarks
 from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.promotion.contest import Contest
@@ -23,6 +23,7 @@ from recommender_assets.promotion.policy import Decision
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.champion_pointer import ChampionPointer, write_pointer
 from recommender_serving.engine.factor_model import Position
+from tests.histories import write_history
 
 TOPIC = "user_interactions"
 OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -73,8 +74,9 @@ def champion(settings: Settings) -> None:
     write_pointer(settings.root, pointer)
 
 
-def decided(settings: Settings, next_offset: int) -> None:
-    position = Position(topic=TOPIC, topic_id="topic-1", next_offsets={"0": next_offset})
+def decided(settings: Settings, next_offset: int, history_version: int | None = None) -> None:
+    versions = {} if history_version is None else {"interaction_history": history_version}
+    position = Position(topic=TOPIC, topic_id="topic-1", next_offsets={"0": next_offset}, table_versions=versions)
     contest = Contest(position=position, hold_out=1, candidates=(), champion=None)
     decision = Decision(promoted=False, champion="svd-1", predecessor=None, reason="", verdicts=())
     append_decision(settings.root, row_of_contest(contest, decision, "rmse", None))
@@ -273,16 +275,23 @@ def test_ingested_events_without_any_decision_are_trained_on(settings: Settings,
     assert len(tick(retraining_sensor, settings, instance).run_requests) == 1
 
 
-def test_an_imported_history_alone_gets_its_champion(
-    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+def test_an_imported_history_alone_gets_its_champion_and_its_growth_a_new_training(
+    settings: Settings, instance: dg.DagsterInstance, clock: list[float]
 ) -> None:
-    history = ImportedHistory(rows=5, committed_at=1.0)
-    monkeypatch.setattr(automation, "imported_history", lambda root: history if root == settings.root else None)
-    result = tick(retraining_sensor, settings, instance)
-    reasons = [request.tags["recommender/reason"] for request in result.run_requests]
-    assert reasons == ["5 imported interactions and no promotion decision yet"]
-    decided(settings, next_offset=0)
-    assert not tick(retraining_sensor, settings, instance, result.cursor).run_requests
+    def reasons(cursor: str | None) -> tuple[list[str], str]:
+        clock[0] = dt.datetime.now(dt.UTC).timestamp() + 61  # the import is over
+        result = tick(retraining_sensor, settings, instance, cursor)
+        return [request.tags["recommender/reason"] for request in result.run_requests], result.cursor
+
+    write_history(settings.root)
+    rows = read_table(settings.root, "interaction_history").num_rows
+    found, cursor = reasons(None)
+    assert found == [f"{rows} interactions and no promotion decision yet"]
+    decided(settings, next_offset=0, history_version=table_version(settings.root, "interaction_history"))
+    found, cursor = reasons(cursor)
+    assert found == []
+    write_history(settings.root)
+    assert reasons(cursor)[0] == [f"{rows} new interactions, retrain_after_interactions is 1000"]
 
 
 def test_no_second_run_while_one_is_training(settings: Settings, instance: dg.DagsterInstance) -> None:
