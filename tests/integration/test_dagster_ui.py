@@ -1,7 +1,6 @@
 """What people do in Dagster's UI, through its GraphQL interface and a browser: a real web server, daemon and runs."""
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,21 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
-from recommender_assets.local.broker import free_port
 from recommender_assets.local.dagster_client import DagsterClient
-from recommender_assets.local.dagster_instance import create_instance
 from recommender_assets.local.processes import Processes
 from recommender_serving.engine.champion_pointer import read_pointer, version_directory
 from recommender_serving.engine.factor_model import read_model
 from tests.browser import running_browser
 from tests.canned_server import CannedServer
+from tests.dagster_processes import LOCATION, PROJECT, DagsterProcesses
 from tests.histories import write_history
 from tests.waiting import wait_until
 
-PROJECT = Path(__file__).parents[2]
-LOCATION = "recommender_assets"
 INTERVAL_SECONDS = 2
 QUICK = {
     "ops": {
@@ -124,46 +119,23 @@ def dagster(tmp_path_factory: pytest.TempPathFactory, alarms: CannedServer) -> I
     """Code location, web server and daemon with the project's own `dagster.yaml`, on tables of their own."""
     home = tmp_path_factory.mktemp("dagster")
     write_history(home / "data")
-    instance = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
-    for section in ("storage", "compute_logs", "local_artifact_storage"):
-        instance[section] = _below(home, instance[section])
-    (home / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
-    code_port, port = free_port(0), free_port(0)
-    location = {"host": "127.0.0.1", "port": code_port, "location_name": LOCATION}
-    workspace = home / "workspace.yaml"
-    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}), encoding="utf-8")
     environ = {
-        "DAGSTER_HOME": str(home),
-        "PYTHONPATH": str(PROJECT),
         "RECOMMENDER_CONFIG": str(PROJECT / "config.yaml"),
         "RECOMMENDER__STORAGE__ROOT": str(home / "data"),
         "RECOMMENDER__STREAMING__KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "RECOMMENDER__DAGSTER__FAILURE_WEBHOOK": alarms.address,
         "RECOMMENDER__DAGSTER__SENSOR_INTERVAL_SECONDS": str(INTERVAL_SECONDS),
     }
-    module = ["--module-name", "recommender_assets.definitions", "--location-name", LOCATION, "--port", str(code_port)]
-    with Processes(home / "process_logs") as processes:  # `logs` is the place of Dagster's telemetry, which empties it
-
-        def start(program: str, *arguments: str) -> None:
-            processes.start(program, [str(Path(sys.executable).with_name(program)), *arguments], environ)
-
-        create_instance(home)
-        start("dagster", "api", "grpc", *module)
-        start("dagster-webserver", "--workspace", str(workspace), "--port", str(port))
-        start("dagster-daemon", "run", "--workspace", str(workspace))
-        running = Dagster(f"http://127.0.0.1:{port}", home / "data", alarms)
+    with Processes(home / "process_logs") as processes:
+        programs = DagsterProcesses(processes, home, environ)
+        running = Dagster(programs.start_web_server(), home / "data", alarms)
+        programs.start_daemon()
 
         with DagsterClient(running.address) as client:
             wait_until(lambda: processes.require_alive() or client.is_loaded(), 120, "Dagster's UI is there")
         yield running
         running.close()
     shutil.rmtree(home, ignore_errors=True)
-
-
-def _below(home: Path, section: Any) -> Any:
-    if isinstance(section, dict):
-        return {key: str(home / value) if key == "base_dir" else _below(home, value) for key, value in section.items()}
-    return section
 
 
 def test_a_sensor_is_switched_off_and_on_again(dagster: Dagster) -> None:
