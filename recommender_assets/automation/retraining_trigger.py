@@ -143,8 +143,8 @@ def decide_retraining(
     if reason is None:
         skip = _progress(new, latest, rules, now)
         if settles > 0:
-            wait = f"they count in {settles:.0f} s unless more follow"
-            skip = f"{cursor.imported} interactions were imported: {wait}; {skip}"
+            counts = f"they count in {settles:.0f} s unless more follow"
+            skip = f"{cursor.imported} interactions were imported: {counts}; {skip}"
         return Retraining(cursor=cursor, skip=skip)
     mark = cursor.decided_at or "no decision yet"
     attempts = cursor.attempts
