@@ -100,10 +100,12 @@ class Dagster:
             else:
                 self.ask(STOP, id=self.ask(SENSOR_ID, s=selector)["sensorState"]["id"])
             time.sleep(0.5)
-            return bool(self.sensor(name)["status"] == status)
+            state = self.sensor(name)
+            in_flight = status == "STOPPED" and any(tick["status"] == "STARTED" for tick in state["ticks"])
+            return bool(state["status"] == status) and not in_flight
 
         if self.sensor(name)["status"] != status:
-            wait_until(switched, 30, f"{name} is {status}")
+            wait_until(switched, 60, f"{name} is {status}")
 
 
 @pytest.fixture(scope="module")
