@@ -1,6 +1,8 @@
 """Compiled exact least squares, one problem per row: the twin of `engine/fold_in.py` and `engine/nnls.py`.
 
 Arithmetic is float64. The result of a row depends on that row alone, so any division of the rows gives the same.
+Long vectors are found by conjugate gradients, with an error below the rounding of single precision; short and
+non-negative ones, and what does not converge quickly, by Cholesky.
 The normal equations are kept as the upper triangle of [A | b], so that every inner loop runs along a row.
 """
 # ruff: noqa: PLR0917 (compiled functions take positional arguments only)
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender_assets.training.compilation import kernel, writable
+from recommender_assets.training.conjugate_gradients import solve_by_conjugate_gradients
 from recommender_assets.training.parallel import map_blocks
 from recommender_assets.training.rows import Rows
 
@@ -17,6 +20,7 @@ Float64s = NDArray[np.float64]
 _BLOCK = 8  # observations that are added at once, to save memory traffic
 _GROUP = 4  # rows that are eliminated together
 _FULL_EXCHANGES, _STEPS_PER_VARIABLE = 3, 50  # as in `engine/nnls.py`
+_FEWEST_FOR_GRADIENTS = 48  # factors; with fewer, the normal equations are quicker
 _TOLERANCE = 64 * float(np.finfo(np.float64).eps)
 
 
@@ -47,6 +51,9 @@ def solve_rows(
     """
     k = factors.shape[1]
     solutions = np.empty((rows.n_rows, k))
+    solved = np.zeros(rows.n_rows, dtype=np.bool_)
+    if not non_negative and k >= _FEWEST_FOR_GRADIENTS:
+        solved = solve_by_conjugate_gradients(rows, factors, penalty, np.atleast_2d(prior), gram, solutions)
     arguments = (
         *rows.arrays(),
         writable(factors),
@@ -54,9 +61,11 @@ def solve_rows(
         np.atleast_2d(prior),
         np.zeros((k, k)) if gram is None else writable(gram),
         non_negative,
+        solved,
         solutions,
     )
-    map_blocks(rows.indptr, lambda start, end: _solve_rows(start, end, *arguments))
+    if not solved.all():
+        map_blocks(rows.indptr, lambda start, end: _solve_rows(start, end, *arguments))
     if not np.isfinite(solutions).all():
         row = int(np.flatnonzero(~np.isfinite(solutions).all(axis=1))[0])
         raise ArithmeticError(
@@ -78,8 +87,10 @@ def _solve_rows(
     prior: Float64s,
     gram: Float64s,
     non_negative: bool,  # noqa: FBT001
+    solved: NDArray[np.bool_],
     solutions: Float64s,
 ) -> None:
+    """Solve the rows that are not `solved` yet."""
     k = factors.shape[1]
     system = np.empty((k, k + 1))
     work = np.empty((k, k + 1))
@@ -88,6 +99,8 @@ def _solve_rows(
     is_free = np.empty(k, dtype=np.bool_)
     is_infeasible = np.empty(k, dtype=np.bool_)
     for row in range(start, end):
+        if solved[row]:
+            continue
         of_row = prior[min(row, prior.shape[0] - 1)]
         for f in range(k):
             system[f, :k] = gram[f]
