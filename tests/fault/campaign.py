@@ -43,7 +43,7 @@ class Campaign:
         """Break one thing while events come in, mend it, drain, and say what is wrong afterwards."""
         try:
             self._break(kind)
-        except (AssertionError, KafkaException) as error:
+        except (AssertionError, KafkaException, RuntimeError) as error:  # RuntimeError: no broker answers in time
             if self.system.is_running:
                 self.system.kill()
             self.system.forget_ended()
@@ -170,6 +170,7 @@ def main(points: int, seed: int, minutes: float | None) -> None:
                 subprocess.run(["umount", str(folder / "disk")], check=True)
     of_kind = Counter(which for which, _ in wrong)
     result = {
+        "seed": seed,
         "points": sum(done.values()),
         "kinds": dict(done),
         "records": len(campaign.generator.sent),

@@ -45,6 +45,8 @@ class System:
             "RECOMMENDER__SPARK__MASTER": "local[2]",
             "RECOMMENDER__SPARK__JARS_DIRECTORY": str(PROJECT / ".local" / "jars" / "spark"),
             "DAGSTER_HOME": str(folder / "dagster"),
+            # These processes live for seconds: the optimising compiler costs a third of their processor time.
+            "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
         }
         self.settings: Settings = load_settings(PROJECT / "config.yaml", self.environ)
         self._process: subprocess.Popen[bytes] | None = None
