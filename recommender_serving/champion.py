@@ -154,7 +154,7 @@ class Champion:
         while True:
             try:
                 for snapshot in self._snapshots():
-                    await snapshot.new_items.refresh()
+                    await snapshot.refresh_new_items()
             except Exception:  # the watch must outlive whatever one item does to it
                 logger.exception("refreshing new items failed")
             await asyncio.sleep(_NEW_ITEMS_SECONDS)
@@ -230,7 +230,7 @@ class Champion:
     async def _warm_up(self, next_: Deployment) -> None:
         """Give the models that are to serve what those that serve have gathered: new items, and who asked lately."""
         for snapshot in next_.by_version.values():
-            await snapshot.new_items.refresh()
+            await snapshot.refresh_new_items()
         current = {} if self._deployment is None else self._deployment.by_algorithm
         replaced = {
             name: snapshot for name, snapshot in current.items() if snapshot is not next_.by_algorithm.get(name)

@@ -4,8 +4,9 @@ Work is bounded: a refresh looks at the users who had events since the one befor
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Protocol
 
 from recommender_serving.engine.factor_model import FactorModel
 from recommender_serving.engine.live_catalogue import Interest, LiveCatalogue
@@ -16,6 +17,16 @@ _KEPT_ANSWERS = 65_536
 _USERS_PER_TURN = 32  # of the event loop, if they have nothing to do with new items; else one
 
 
+class UsersNow(Protocol):
+    """Users as one model and the live events since know them."""
+
+    def events_of(self, user_id: str) -> Sequence[LiveEvent]:
+        """The events of a user since the model."""
+
+    def state_of(self, user_id: str) -> UserState:
+        """The user's vectors."""
+
+
 class NewItemFeed:
     """Brings one model's catalogue up to date.
 
@@ -23,43 +34,37 @@ class NewItemFeed:
         model: Knows its items.
         catalogue: Of that model.
         live: Tells who had events.
-        events_of: The events of a user since the model.
-        state_of: The user's vectors.
     """
 
-    def __init__(
-        self,
-        model: FactorModel,
-        catalogue: LiveCatalogue,
-        live: LiveEvents,
-        events_of: Callable[[str], Sequence[LiveEvent]],
-        state_of: Callable[[str], UserState],
-    ) -> None:
+    def __init__(self, model: FactorModel, catalogue: LiveCatalogue, live: LiveEvents) -> None:
         self._model = model
         self._catalogue = catalogue
         self._live = live
-        self._events_of = events_of
-        self._state_of = state_of
         self._is_known = lru_cache(_KEPT_ANSWERS)(lambda item_id: model.item_ids.index(item_id) >= 0)
         self._read_up_to = 0
         self._interested: set[str] = set()
 
-    async def refresh(self) -> None:
-        """Take up what has happened since the last time."""
+    async def refresh(self, users_now: UsersNow) -> None:
+        """Take up what has happened since the last time.
+
+        Args:
+            users_now: What is known of the users. It is not kept: of two objects that hold each other, as this one and
+                a snapshot would, the memory comes back only when Python collects garbage, and that stops every request.
+        """
         self._read_up_to, users = self._live.changed_since(self._read_up_to)
         for step, user_id in enumerate(users, start=1):
-            if self._take_up(user_id) or step % _USERS_PER_TURN == 0:
+            if self._take_up(user_id, users_now) or step % _USERS_PER_TURN == 0:
                 await asyncio.sleep(0)
         for _ in self._catalogue.solve():
             await asyncio.sleep(0)
 
-    def _take_up(self, user_id: str) -> bool:
+    def _take_up(self, user_id: str, users_now: UsersNow) -> bool:
         """Tell the catalogue of a user's interest in new items; returns whether there was or is any."""
-        events = self._events_of(user_id)
+        events = users_now.events_of(user_id)
         meets_new_items = any(event.item_id is not None and not self._is_known(event.item_id) for event, _, _ in events)
         if not meets_new_items and user_id not in self._interested:
             return False
-        interests = self._interests(user_id, events)
+        interests = self._interests(user_id, events, users_now.state_of(user_id))
         self._catalogue.note(user_id, interests)
         if interests:
             self._interested.add(user_id)
@@ -67,8 +72,8 @@ class NewItemFeed:
             self._interested.discard(user_id)
         return True
 
-    def _interests(self, user_id: str, events: Sequence[LiveEvent]) -> dict[str, Interest]:
-        observed, state = user_observations(self._model, events, user_id), self._state_of(user_id)
+    def _interests(self, user_id: str, events: Sequence[LiveEvent], state: UserState) -> dict[str, Interest]:
+        observed = user_observations(self._model, events, user_id)
         ranking = None if state.source == "popular" else state.ranking
         return {
             item_id: Interest(strength, stars, ranking, state.rating, state.bias)

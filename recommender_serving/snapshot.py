@@ -72,7 +72,7 @@ class Snapshot:
         self._text = lru_cache(_KEPT_ITEM_TEXTS)(partial(_text_of_item, model))
         self._users: UserCache[UserState] = UserCache(cache_bytes)
         self._stranger: CachedUser[UserState] = CachedUser(stranger(model), version=0, size=0)
-        self.new_items = NewItemFeed(model, self.catalogue, live, self.events_of, self.state_of)
+        self._new_items = NewItemFeed(model, self.catalogue, live)
 
     @property
     def cache_bytes(self) -> int:
@@ -103,6 +103,10 @@ class Snapshot:
         if user is not self._stranger and space is self.catalogue.space:
             self._users.add_list(user_id, user, key, rendered)
         return rendered
+
+    async def refresh_new_items(self) -> None:
+        """Take up what users have done with items that the model does not know."""
+        await self._new_items.refresh(self)
 
     async def take_over(self, other: "Snapshot", until: float) -> None:
         """Render what another model's latest askers were shown, so that they need not wait for it after a swap.

@@ -1,5 +1,9 @@
 import asyncio
+import gc
 import shutil
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from recommender_serving.engine.champion_pointer import pointer_path, version_directory
 from recommender_serving.engine.factor_model import Position, read_model, write_model
 from recommender_serving.engine.forgotten_users import ForgottenUser, forgotten_users_path, write_forgotten_users
+from recommender_serving.snapshot import Snapshot
 from tests.factories import make_model
 from tests.unit.recommender_serving.service import (
     Client,
@@ -334,3 +339,35 @@ async def test_events_without_room_degrade_until_a_champion_holds_them(service: 
         service.publish(make_model(n_users=6, n_items=40, version="svd-b", position=position), predecessor="svd-a")
         await until(lambda: _serves(client, "svd-b"))
         assert (await client.get("/health/ready")).json()["status"] == "ready"
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def test_a_replaced_model_gives_its_memory_back_without_garbage_collection(service: Service) -> None:
+    service.publish(FIRST)
+    with no_garbage_collection():
+        async with service.ready() as client:
+            await client.post("/events", content=event_json(item_id="unheard-of"))
+            for user in ("u0", "u1", "nobody"):
+                await recommend(client, user)
+                await client.get(f"/users/{user}")
+            serving = [weakref.ref(found) for found in gc.get_objects() if isinstance(found, Snapshot)]
+            factors = [weakref.ref(snapshot.model.ranking.item_factors) for ref in serving if (snapshot := ref())]
+            assert len(serving) == len(factors) == 1
+            del snapshot
+            service.publish(SECOND)
+            await until(lambda: is_version(client, SECOND.version))
+            await recommend(client, "u0")
+            await until(lambda: gone([*serving, *factors]))
+
+
+async def gone(references: list[weakref.ref[object]]) -> bool:
+    return all(reference() is None for reference in references)

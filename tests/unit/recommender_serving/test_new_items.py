@@ -46,7 +46,7 @@ async def test_a_new_item_is_listed_to_those_who_are_like_its_users(algorithm: s
     for number in range(5):
         world.rate(f"a{number:02d}", "new")
     assert "new" not in await world.ids("a10")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     like, unlike = await world.ids("a10"), await world.ids("b10")
     assert like.index("new") < 9, "among what the user's own taste has left"
     assert "new" not in unlike
@@ -60,7 +60,7 @@ async def test_known_items_users_and_scores_stay_as_they_are(algorithm: str) -> 
     world, untouched = World(algorithm), World(algorithm)
     for number in range(5):
         world.rate(f"a{number:02d}", "new")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     for user in ("a00", "a10", "b10", "guest"):
         state, before = world.snapshot.state_of(user), untouched.snapshot.state_of(user)
         np.testing.assert_allclose(state.ranking, before.ranking, atol=1e-5)
@@ -84,7 +84,7 @@ async def test_a_kept_list_changes_only_if_a_new_item_enters_or_leaves_it() -> N
     a_user, b_user, guest = await body("a10"), await body("b10"), await body("guest")
     for number in range(5):
         world.rate(f"a{number:02d}", "new")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     with_new = await body("a10")
     assert b'"new"' in with_new
     assert with_new is not a_user
@@ -92,11 +92,11 @@ async def test_a_kept_list_changes_only_if_a_new_item_enters_or_leaves_it() -> N
     assert await body("guest") == guest
     assert await body("a10") is with_new
     world.rate("b03", "b-new")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert await body("a10") == with_new
     for number in range(5):
         world.rate(f"a{number:02d}", "new", "remove")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert await body("a10") == a_user
     sizes = [user.size for user in world.snapshot._users._users.values()]
     assert world.snapshot.cache_bytes == sum(sizes)
@@ -110,7 +110,7 @@ async def test_a_list_that_is_finished_after_the_next_refresh_is_not_kept(monkey
         found = await search(query)
         for number in range(5):
             world.rate(f"a{number:02d}", "new")
-        await world.snapshot.new_items.refresh()
+        await world.snapshot.refresh_new_items()
         world.snapshot.state_of("a10")  # as another request would, meanwhile
         return found
 
@@ -126,17 +126,17 @@ async def test_a_short_list_takes_every_new_item() -> None:
     assert len(await world.ids("a10", 50)) == 24
     await world.snapshot.answer("a10", ListSettings(50))
     world.rate("a01", "new")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert b'"new"' in (await world.snapshot.answer("a10", ListSettings(50))).body
 
 
 async def test_a_forgotten_user_takes_new_items_along() -> None:
     world = World()
     world.rate("a01", "new")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert world.snapshot.catalogue.space.new.ids == ("new",)
     world.rate("a01", None, "forget")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert world.snapshot.catalogue.space.new.ids == ()
 
 
@@ -146,7 +146,7 @@ async def test_weighed_and_spread_lists_hold_new_items_too() -> None:
     before = await world.snapshot.answer("a10", wanted)
     for number in range(5):
         world.rate(f"a{number:02d}", "new")
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert "new" not in before.items
     assert "new" in (await world.snapshot.answer("a10", wanted)).items
     assert "new" not in (await world.snapshot.answer("a01", wanted)).items, "who has seen it"
@@ -192,12 +192,12 @@ async def test_work_is_done_in_turns() -> None:
     for number in range(300):
         world.rate(f"guest{number}", f"new{number % 150}")
         world.rate(f"guest{number}", "a00")
-    refresh = asyncio.ensure_future(world.snapshot.new_items.refresh())
+    refresh = asyncio.ensure_future(world.snapshot.refresh_new_items())
     turns = 0
     while not refresh.done():
         await asyncio.sleep(0)
         turns += 1
     assert turns > 100
     assert len(world.snapshot.catalogue.space.new.ids) == 100
-    await world.snapshot.new_items.refresh()
+    await world.snapshot.refresh_new_items()
     assert len(world.snapshot.catalogue.space.new.ids) == 150
