@@ -20,9 +20,10 @@ from confluent_kafka import Producer
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from recommender_assets.ingestion.schemas import TableName
 from recommender_assets.ingestion.spark_session import start_session
 from recommender_assets.ingestion.streaming_query import BatchReport, begin, end_query, start_query
-from recommender_assets.ingestion.tables import TableName, table_path
+from recommender_assets.ingestion.tables import table_path
 from recommender_assets.local.broker import LocalBroker
 from recommender_assets.local.topic import create_topic
 from recommender_assets.settings import Settings, load_settings

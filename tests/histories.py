@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 from deltalake import write_deltalake
 
 from recommender_assets.ingestion import sources
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 FILMS = 250
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from recommender_assets.features.matrix import UserItemMatrix, matrix_of_events
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.ingestion.sources import films, ratings
-from recommender_assets.ingestion.tables import SCHEMAS
 from recommender_assets.settings import (
     DagsterSettings,
     EvaluationSettings,

@@ -7,7 +7,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recommender_assets.ingestion.tables import SCHEMAS, read_table, table_version
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import read_table, table_version
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _STATISTICS_PRECISION = dt.timedelta(milliseconds=1)  # file statistics may cut off the microseconds

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from recommender_assets.defs.interactions.assets import SPARK_POOL
-from recommender_assets.ingestion.tables import TableName
+from recommender_assets.ingestion.schemas import TableName
 from recommender_assets.presentation.table_facts import table_facts
 from recommender_assets.settings import Settings, load_settings
 

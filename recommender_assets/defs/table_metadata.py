@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import table_path
 from recommender_assets.settings import load_settings
 
 

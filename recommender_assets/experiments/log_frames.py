@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recommender_assets.ingestion.forgetting import without_forgotten
-from recommender_assets.ingestion.tables import SCHEMAS, read_table
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import read_table
 from recommender_serving.engine.recommendation_log import LogSample
 
 _TEXTS = ["ranking_id", "user_id", "variant", "source"]

@@ -4,21 +4,20 @@ import datetime as dt
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import write_deltalake
 
 from recommender_assets.experiments.experiment_run import ExperimentRun
 from recommender_assets.experiments.result import ExperimentResult, Interval
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, replace_in_table, table_path
 
 
 def write_verdicts(root: Path, run: ExperimentRun, day: dt.date) -> None:
     """Write one row per treatment; what an earlier look at the same day wrote is replaced."""
     create_tables(root)
     rows = [_row(run, result, day) for result in run.results]
-    write_deltalake(
+    replace_in_table(
         table_path(root, "experiment_verdicts"),
         pa.Table.from_pylist(rows, schema=SCHEMAS["experiment_verdicts"]),
-        mode="overwrite",
         predicate=f"experiment = '{run.definition.name}' AND day = '{day.isoformat()}'",
     )
 

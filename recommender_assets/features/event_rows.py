@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from recommender_assets.ingestion.forgetting import without_forgotten
 from recommender_assets.ingestion.ledger import ledger_position
-from recommender_assets.ingestion.tables import TableName, read_table, table_version
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import read_table, table_version
 from recommender_serving.engine.manifest import Position
 
 _EVENT = ["user_id", "item_id", "event_type", "rating", "timestamp", "event_key"]

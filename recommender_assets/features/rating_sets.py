@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from recommender_assets.features.matrix import UserItemMatrix, matrix_of_events
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.ingestion.sources import films, ratings
-from recommender_assets.ingestion.tables import SCHEMAS
 from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.manifest import Position
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from recommender_assets.ingestion.removed_rows import RemovedRows
-from recommender_assets.ingestion.tables import TableName, read_table, table_path
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import read_table, table_path
 
 _COUNTED: dict[TableName, tuple[str, ...]] = {
     "interactions": ("accepted",),

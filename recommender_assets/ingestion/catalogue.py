@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
 from pyarrow import csv, parquet
 
 from recommender_assets.ingestion import sources
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, replace_in_table, table_path
 from recommender_assets.settings import CatalogueSettings, HistorySettings, Settings
 
 
@@ -24,7 +24,7 @@ def import_items(settings: Settings) -> int:
     """
     create_tables(settings.root)
     items = catalogue(settings.history)
-    write_deltalake(table_path(settings.root, "items"), items, mode="overwrite")
+    replace_in_table(table_path(settings.root, "items"), items)
     return int(items.num_rows)
 
 

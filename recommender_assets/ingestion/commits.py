@@ -14,12 +14,13 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
 from recommender_assets.ingestion.constraints import require_sound
 from recommender_assets.ingestion.event_files import WrittenFile
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import append_to_table, read_table, table_path
 
 _APPLICATION = "ingestion"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -109,7 +110,7 @@ def append_rows(
         for row in sorted(rows, key=lambda row: row.kafka_partition)
     ]
     table = pa.Table.from_pylist(records, schema=SCHEMAS["ingestion_ledger"])
-    write_deltalake(table_path(root, "ingestion_ledger"), table, mode="append")
+    append_to_table(table_path(root, "ingestion_ledger"), table)
 
 
 def remove_uncommitted(root: Path) -> int:

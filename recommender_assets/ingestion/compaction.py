@@ -14,7 +14,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from recommender_assets.ingestion.rewriting import merge_files
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import table_path
 
 TARGET_ROWS = 2_000_000
 TARGET_BYTES = 128 << 20

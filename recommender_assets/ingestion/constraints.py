@@ -10,7 +10,8 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-from recommender_assets.ingestion.tables import TableName, table_path
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import table_path
 
 _POSITION = ("topic_id", "kafka_partition", "kafka_offset")
 

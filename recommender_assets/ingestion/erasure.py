@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 
 from recommender_assets.ingestion.commits import remove_uncommitted
 from recommender_assets.ingestion.forgetting import is_forgotten
@@ -17,7 +17,8 @@ from recommender_assets.ingestion.list_erasure import erase_lists
 from recommender_assets.ingestion.raw_users import users_of_record, users_of_row
 from recommender_assets.ingestion.removed_rows import POSITIONS, accepted_positions, rejected_positions, remove_rows
 from recommender_assets.ingestion.rewriting import Change, rewrite_files
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, open_dataset, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import append_to_table, create_tables, open_dataset, read_table, table_path
 from recommender_assets.settings import Settings
 from recommender_serving.engine.forgotten_users import ForgottenUser, read_forgotten_users, write_forgotten_users
 
@@ -65,7 +66,7 @@ def erase_forgotten(settings: Settings) -> Erasure:
         positions = [_accepted_before(root, forgets), _rejected_before(root, forgets)]
         files = remove_rows(root, "forgotten", pa.concat_tables(positions))
         accepted, rejected = (part.num_rows for part in positions)
-        write_deltalake(table_path(root, "forgotten_users"), forgets, mode="append")
+        append_to_table(table_path(root, "forgotten_users"), forgets)
     tell_service(root)
     history, rejected_history, more = erase_from_history(settings)
     lists, list_files = erase_lists(root)

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import table_path
 
 IDENTITY = np.dtype([("kafka_partition", "<i4"), ("kafka_offset", "<i8"), ("event_key", "<i8"), ("timestamp", "<i8")])
 """Where a record stood and which event it is; key and time are 0 for a record that is no event."""

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_serving.engine.config import RatingScale
 from recommender_serving.engine.events import MAX_EVENT_BYTES, Event, Rejection, decode_event, too_large
 

@@ -12,7 +12,8 @@ from recommender_assets.ingestion.erasure import erase_from_history, forgotten_u
 from recommender_assets.ingestion.history_rows import SOURCE_ROW, decoded_rows
 from recommender_assets.ingestion.history_source import source_rows
 from recommender_assets.ingestion.month_range import HistoryRangeError, MonthRange
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.settings import Settings
 
 

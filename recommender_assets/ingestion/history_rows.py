@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_serving.engine.config import RatingScale
 from recommender_serving.engine.events import Event, Rejection, decode_event
 

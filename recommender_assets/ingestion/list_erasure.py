@@ -10,7 +10,8 @@ from deltalake import DeltaTable
 
 from recommender_assets.ingestion.raw_users import users_of_record
 from recommender_assets.ingestion.rewriting import Change, rewrite_files
-from recommender_assets.ingestion.tables import TableName, read_table, table_path
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import read_table, table_path
 
 
 def erase_lists(root: Path) -> tuple[int, int]:

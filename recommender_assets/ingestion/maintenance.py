@@ -12,7 +12,8 @@ from recommender_assets.ingestion.compaction import Compaction, compact
 from recommender_assets.ingestion.erasure import Erasure, erase_forgotten, pending_forgets
 from recommender_assets.ingestion.expiry import Expiry, expire
 from recommender_assets.ingestion.profiles.refresh import refresh_profiles
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.ingestion.writer_lease import WriterLease
 from recommender_assets.settings import Settings
 

@@ -25,7 +25,7 @@ from recommender_assets.ingestion.event_files import (
     writing,
 )
 from recommender_assets.ingestion.event_parsing import kafka_records, parse_records
-from recommender_assets.ingestion.tables import SCHEMAS, TableName
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
 from recommender_serving.engine.config import RatingScale
 
 _OFFSET_BITS = 44

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recommender_assets.ingestion.ledger import ledger_rows
-from recommender_assets.ingestion.tables import TableName, open_dataset, read_table
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import open_dataset, read_table
 from recommender_serving.engine.config import RatingScale
 
 RATING_BINS = 10

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 
 from recommender_assets.ingestion.rewriting import rewrite_files
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import append_to_table, read_table, table_path
 
 Cause = Literal["forgotten", "expired"]
 Offsets = npt.NDArray[np.int64]
@@ -88,7 +89,7 @@ def remove_rows(root: Path, cause: Cause, positions: pa.Table) -> int:
     if not positions.num_rows:
         return 0
     number = max(time.time_ns() // 1_000, *(_latest(root, name) + 1 for name in _TABLES))
-    write_deltalake(table_path(root, "removed_rows"), _runs(positions, cause, number), mode="append")
+    append_to_table(table_path(root, "removed_rows"), _runs(positions, cause, number))
     properties = CommitProperties(app_transactions=[Transaction(_APPLICATION, number)])
     replaced = 0
     for name in _TABLES:

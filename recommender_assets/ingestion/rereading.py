@@ -9,7 +9,6 @@ from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -17,7 +16,8 @@ from recommender_assets.ingestion.commits import latest_commit_time, next_commit
 from recommender_assets.ingestion.ledger import LedgerPosition, accounting_errors, ledger_position
 from recommender_assets.ingestion.micro_batch import PartitionCounts, write_micro_batch
 from recommender_assets.ingestion.removed_rows import forget_unfinished
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import append_to_table, create_tables, read_table, table_path
 from recommender_assets.ingestion.topic_position import (
     DataExpiredError,
     Watermarks,
@@ -155,7 +155,7 @@ def _write_down(
         for partition, (start, end) in ranges.items()
     ]
     table = pa.Table.from_pylist(rows, schema=SCHEMAS["rereadings"])
-    write_deltalake(table_path(settings.root, "rereadings"), table, mode="append")
+    append_to_table(table_path(settings.root, "rereadings"), table)
 
 
 def _milliseconds(text: str) -> int:

@@ -19,7 +19,8 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSystem
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, filesystem_of, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import filesystem_of, table_path
 
 Change = Callable[[pa.Table], pa.Table]
 _ROW_GROUP_ROWS = 131_072

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import append_to_table, create_tables, table_path
 from recommender_assets.ingestion.topic_position import TopicReplacedError, Watermarks, require_same_topic, topic_state
 from recommender_assets.settings import Settings
 from recommender_serving.engine.recommendation_log import InvalidServedListError, ServedList, decode_served_list
@@ -234,7 +235,7 @@ def _write(table: DeltaTable, name: TableName, rows: list[dict[str, Any]], topic
     )
     try:
         data = pa.Table.from_pylist(rows, schema=SCHEMAS[name])
-        write_deltalake(table, data, mode="append", commit_properties=properties)
+        append_to_table(table, data, properties)
     except CommitFailedError as error:
         raise LogBusyError(f"another run writes the recommendation log; nothing was written twice: {error}") from error
 

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from recommender_assets.fact import Outcome, check, nothing_found
+from recommender_assets.ingestion.schemas import TableName
 from recommender_assets.ingestion.served_lists import RANGES
-from recommender_assets.ingestion.tables import TableName, read_table, table_path
+from recommender_assets.ingestion.tables import read_table, table_path
 from recommender_assets.settings import Settings
 
 _LATEST_COMMITS = 1_000

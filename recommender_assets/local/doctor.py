@@ -8,7 +8,8 @@ from typing import get_args
 from confluent_kafka import KafkaException
 
 from recommender_assets.ingestion.kafka_admin import admin_client
-from recommender_assets.ingestion.tables import TableName, table_version
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import table_version
 from recommender_assets.local.jars import JARS_DIRECTORY, JarError, differing_jars, read_lock
 from recommender_assets.local.prerequisites import java_problem
 from recommender_assets.settings import Settings

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from recommender_assets.ingestion.tables import TableName, table_path
+from recommender_assets.ingestion.schemas import TableName
+from recommender_assets.ingestion.tables import table_path
 
 
 def table_facts(root: Path, name: TableName) -> dict[str, int]:

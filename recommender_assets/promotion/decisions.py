@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from recommender_assets.evaluation.interval import Interval
-from recommender_assets.ingestion.tables import SCHEMAS, create_table, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import append_to_table, create_table, read_table, table_path
 from recommender_assets.promotion.contest import Contest
 from recommender_assets.promotion.policy import Decision
 from recommender_assets.promotion.standing import Standing, best_floor
@@ -123,7 +124,7 @@ def append_decision(root: Path, row: DecisionRow) -> None:
     create_table(root, _TABLE)
     values = msgspec.to_builtins(row, builtin_types=(dt.datetime,))
     table = pa.Table.from_pylist([values], schema=SCHEMAS[_TABLE])
-    write_deltalake(table_path(root, _TABLE), table, mode="append")
+    append_to_table(table_path(root, _TABLE), table)
 
 
 def read_decisions(root: Path) -> tuple[DecisionRow, ...]:

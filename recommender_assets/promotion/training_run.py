@@ -12,7 +12,8 @@ import msgspec
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import table_path
 from recommender_assets.promotion.mlflow_model import DATA_FOLDER, write_mlmodel
 from recommender_assets.promotion.registry import MODEL_ARTIFACT, VERSION_TAG, Registry
 from recommender_serving.engine.manifest import Manifest, Position

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.settings import Settings
 from tests.fault.generator import EVENT, Difference, Generator, Sent, broken, event
 

@@ -8,8 +8,9 @@ from pyspark.sql import SparkSession
 
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps, ledger_position
 from recommender_assets.ingestion.rereading import RequestedRange, reread
+from recommender_assets.ingestion.schemas import TableName
 from recommender_assets.ingestion.streaming_query import ingest_available
-from recommender_assets.ingestion.tables import TableName, read_table, table_path, table_version
+from recommender_assets.ingestion.tables import read_table, table_path, table_version
 from recommender_assets.settings import Settings
 
 

@@ -18,8 +18,9 @@ from deltalake import write_deltalake
 
 from recommender_assets.definitions import defs
 from recommender_assets.defs import resources as resource_definitions
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.ingestion.sources import ratings
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.local.broker import free_port
 from recommender_assets.promotion.registry import PRODUCTION, REGISTERED_MODELS, VERSION_TAG, Registry
 from recommender_assets.settings import NmfSettings, Settings, SvdSettings

@@ -19,7 +19,8 @@ from recommender_assets.ingestion.interactions_checks import (
     unknown_item_share_is_low,
     volume_is_usual,
 )
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.settings import Settings, load_settings
 from recommender_assets.training.hold_out import hold_out_mask
 

@@ -11,7 +11,7 @@ from recommender_assets.defs.interactions.lineage import profile_lineage
 from recommender_assets.defs.interactions.partitions import history_months
 from recommender_assets.defs.owners import OWNERS
 from recommender_assets.defs.table_metadata import table_metadata
-from recommender_assets.ingestion.tables import ProfileTableName
+from recommender_assets.ingestion.schemas import ProfileTableName
 from recommender_assets.presentation.table_facts import table_facts
 from recommender_assets.settings import Settings
 

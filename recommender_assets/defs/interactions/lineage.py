@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from recommender_assets.ingestion.tables import SCHEMAS, ProfileTableName
+from recommender_assets.ingestion.schemas import SCHEMAS, ProfileTableName
 
 _SOURCES = ("interactions", "interaction_history")
 _FROM_EVENTS = {

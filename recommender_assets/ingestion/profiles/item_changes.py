@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from recommender_assets.ingestion.profiles.changes import signed_difference
 from recommender_assets.ingestion.profiles.counts_by_time import STEPS, counts_of, flattened
 from recommender_assets.ingestion.profiles.standing_events import StandingEvents
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 
 Int64s = NDArray[np.int64]
 

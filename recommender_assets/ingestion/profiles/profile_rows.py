@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recommender_assets.ingestion.profiles.counts_by_time import STEPS, counts_of
 from recommender_assets.ingestion.profiles.standing_events import StandingEvents
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_serving.engine.activity import category_affinity, totals
 from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.history import observe

@@ -3,11 +3,12 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 from recommender_assets.ingestion.profiles.coverage import Coverage
 from recommender_assets.ingestion.rewriting import rewrite_files
-from recommender_assets.ingestion.tables import ProfileTableName, read_table, table_path
+from recommender_assets.ingestion.schemas import ProfileTableName
+from recommender_assets.ingestion.tables import read_table, replace_in_table, table_path
 
 Key = Literal["user_id", "item_id"]
 KEYS: dict[ProfileTableName, Key] = {"user_profiles": "user_id", "item_profiles": "item_id"}
@@ -35,13 +36,7 @@ class ProfileTable:
 
     def replace(self, rows: pa.Table, coverage: Coverage) -> None:
         """Write all profiles anew."""
-        write_deltalake(
-            self._table,
-            rows,
-            mode="overwrite",
-            schema_mode="overwrite",
-            commit_properties=coverage.commit_properties(),
-        )
+        replace_in_table(self._table, rows, commit_properties=coverage.commit_properties())
 
     def update(self, ids: pa.Array, rows: pa.Table, coverage: Coverage) -> None:
         """Write the profiles of `ids`; one without a row is deleted."""

@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from recommender_assets.ingestion.profiles.counts_by_time import SLACK_US, window_counts
 from recommender_assets.ingestion.profiles.profile_table import KEYS
-from recommender_assets.ingestion.tables import ProfileTableName, read_table
+from recommender_assets.ingestion.schemas import ProfileTableName
+from recommender_assets.ingestion.tables import read_table
 from recommender_serving.engine.activity import WINDOWS, popularity_trend
 
 _TIME = pa.timestamp("us", tz="UTC")

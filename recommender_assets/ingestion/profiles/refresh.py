@@ -14,7 +14,8 @@ from recommender_assets.ingestion.profiles.item_changes import ItemChanges, appl
 from recommender_assets.ingestion.profiles.profile_rows import item_rows, user_rows
 from recommender_assets.ingestion.profiles.profile_table import ProfileTable
 from recommender_assets.ingestion.profiles.standing_events import EventsAsOf, StandingEvents
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.settings import Settings
 
 _USERS_PER_PASS = 50_000  # bounds the memory: some 100 bytes for each of their events

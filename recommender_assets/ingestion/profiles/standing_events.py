@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from recommender_assets.ingestion.forgetting import without_forgotten
 from recommender_assets.ingestion.profiles.coverage import Coverage
-from recommender_assets.ingestion.tables import SCHEMAS, read_table
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import read_table
 from recommender_serving.engine.events import EVENT_TYPES
 from recommender_serving.engine.history import History, latest_events, rows_that_stand
 

@@ -5,7 +5,8 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from recommender_assets.automation.imported_history import imported_history, rows_at_version
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 
 def rows(count: int) -> pa.Table:

@@ -17,7 +17,8 @@ from recommender_assets.automation.retraining_trigger import (
 )
 from recommender_assets.automation.sensor_cursor import read_cursor
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path, table_version
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path, table_version
 from recommender_assets.settings import TrainingSettings
 
 DECIDED = LatestDecision(decided_at="2026-01-01T00:00:00+00:00", topic_id="t1", interactions=10_000)

@@ -9,7 +9,7 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from recommender_assets.definitions import defs
 from recommender_assets.defs.interactions.partitions import monthly_partitions
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.settings import HistorySettings, load_settings
 
 PROJECT = Path(__file__).parents[4]

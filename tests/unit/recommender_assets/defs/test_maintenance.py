@@ -6,7 +6,8 @@ import pytest
 from deltalake import write_deltalake
 
 from recommender_assets.defs.maintenance import SHOWN_TABLES, maintenance_job, maintenance_schedule
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.settings import Settings, load_settings
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from recommender_assets.definitions import defs
 from recommender_assets.defs.table_metadata import table_metadata
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import table_path
 from recommender_assets.settings import load_settings
 
 TABLE_ASSETS: dict[str, TableName] = {

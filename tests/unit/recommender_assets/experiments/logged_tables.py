@@ -12,7 +12,8 @@ from deltalake import write_deltalake
 
 from recommender_assets.experiments.attribution import DAY_US
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 TOPIC, TOPIC_ID = "user_interactions", "topic-1"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

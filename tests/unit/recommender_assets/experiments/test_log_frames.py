@@ -8,7 +8,8 @@ from deltalake import write_deltalake
 
 from recommender_assets.experiments.attribution import attribute
 from recommender_assets.experiments.log_frames import lists_of, lists_outside_experiments, reactions_of
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_serving.engine.recommendation_log import LogSample
 
 START = 1_700_000_000_000_000

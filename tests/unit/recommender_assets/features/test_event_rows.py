@@ -8,7 +8,8 @@ from deltalake import write_deltalake
 
 from recommender_assets.features.event_rows import current_position, read_event_rows, read_items
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 TOPIC = "user_interactions"

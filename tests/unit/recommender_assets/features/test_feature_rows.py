@@ -4,7 +4,7 @@ import pyarrow as pa
 from recommender_assets.features.feature_rows import feature_rows
 from recommender_assets.features.item_features import item_features
 from recommender_assets.features.user_features import user_features
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 from tests.matrices import events_table, matrix_from, random_matrix
 
 

@@ -16,7 +16,8 @@ from recommender_assets.features.matrix import (
     matrix_of_events,
     save_matrix,
 )
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_serving.engine.array_files import DamagedFileError, sha256_of
 from recommender_serving.engine.config import EventWeights, RatingScale
 from recommender_serving.engine.history import observe

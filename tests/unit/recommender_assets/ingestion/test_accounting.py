@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from recommender_assets.ingestion.accounting import accounting_differences
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import accounting_errors
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 Record = tuple[int, int]
 

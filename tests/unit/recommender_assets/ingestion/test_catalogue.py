@@ -9,7 +9,8 @@ from pyarrow import parquet
 
 from recommender_assets.ingestion import catalogue, sources
 from recommender_assets.ingestion.catalogue import CatalogueError
-from recommender_assets.ingestion.tables import SCHEMAS, read_table, table_version
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import read_table, table_version
 from recommender_assets.settings import CatalogueSettings, HistorySettings, Settings, load_settings
 
 FILMS = "movieId,title,genres,year\n1,Toy Story,Animation|Comedy,1995\n2,,,unknown\n"

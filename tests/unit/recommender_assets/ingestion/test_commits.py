@@ -21,7 +21,8 @@ from recommender_assets.ingestion.commits import (
 )
 from recommender_assets.ingestion.event_files import EventFile, WrittenFile
 from recommender_assets.ingestion.ledger import ledger_position
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path, table_version
 
 UNCOMMITTED = CommitProperties(app_transactions=[Transaction("ingestion", 2**62)])
 """As a batch leaves it whose ledger row was never written."""

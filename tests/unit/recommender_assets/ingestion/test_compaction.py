@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from recommender_assets.ingestion import compaction
 from recommender_assets.ingestion.compaction import LAYOUTS, Compaction, Layout, compact, groups
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, open_dataset, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, open_dataset, read_table, table_path
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 

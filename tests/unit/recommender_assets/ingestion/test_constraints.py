@@ -10,7 +10,8 @@ from deltalake.exceptions import DeltaError
 from recommender_assets.ingestion.commits import LedgerRow, append_rows, commit_files
 from recommender_assets.ingestion.constraints import BrokenRowsError, constraints, declare_constraints
 from recommender_assets.ingestion.event_files import EventFile, WrittenFile
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 
 NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 PLACE = {"topic_id": "t", "kafka_partition": 0, "kafka_offset": 0, "ingested_at": NOW}

@@ -20,7 +20,8 @@ from recommender_assets.ingestion.deduplication import (
     repeated,
 )
 from recommender_assets.ingestion.event_files import IDENTITY
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 Row = tuple[int, int, int, int]
 

@@ -22,7 +22,8 @@ from recommender_assets.ingestion.accounting import accounting_differences
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.erasure import Erasure, erase_forgotten, forgotten_users
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 from recommender_assets.settings import Settings
 from recommender_serving.engine.forgotten_users import ForgottenUser, read_forgotten_users
 
@@ -194,10 +195,10 @@ def raising(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     ("module", "step", "calls"),
     [
-        (removed_rows, "write_deltalake", 0),
+        (removed_rows, "append_to_table", 0),
         (removed_rows, "rewrite_files", 0),
         (removed_rows, "rewrite_files", 1),
-        (erasure, "write_deltalake", 0),
+        (erasure, "append_to_table", 0),
         (erasure, "write_forgotten_users", 0),
         (erasure, "rewrite_files", 0),
         (erasure, "rewrite_files", 1),

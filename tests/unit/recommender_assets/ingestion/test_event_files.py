@@ -11,7 +11,8 @@ from pyarrow import parquet as pq
 from recommender_assets.ingestion import event_files
 from recommender_assets.ingestion.commits import commit_files
 from recommender_assets.ingestion.event_files import FILE_SCHEMA, WrittenFile, read_columns, remove_event_file, writing
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 
 NOW = dt.datetime(2024, 1, 1, 12, 0, 0, 123_456, tzinfo=dt.UTC)
 CONSTANTS = {"topic_id": "id", "ingested_at": NOW}

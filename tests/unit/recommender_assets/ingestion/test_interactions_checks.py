@@ -21,7 +21,8 @@ from recommender_assets.ingestion.interactions_checks import (
     unknown_item_share_is_low,
     volume_is_usual,
 )
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.settings import ChecksSettings, Settings, load_settings
 
 PROOFS = [offsets_are_contiguous, every_record_is_accounted_for, no_duplicate_events]

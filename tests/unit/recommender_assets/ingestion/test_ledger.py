@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from recommender_assets.ingestion import ledger, removed_rows
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps, ledger_position
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, table_path
 
 TOPIC = "events"
 

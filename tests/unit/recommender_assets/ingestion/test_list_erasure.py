@@ -9,9 +9,10 @@ from deltalake import DeltaTable, write_deltalake
 
 from recommender_assets.ingestion.erasure import erase_forgotten
 from recommender_assets.ingestion.list_erasure import erase_lists
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.ingestion.served_lists import Ranges, Record, _commit, log_position
 from recommender_assets.ingestion.served_lists_checks import log_offsets_are_contiguous
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 from recommender_assets.settings import Settings, load_settings
 from recommender_serving.engine.recommendation_log import ServedList, encode_served_list
 

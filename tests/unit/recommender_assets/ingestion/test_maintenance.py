@@ -14,7 +14,8 @@ from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.expiry import Expiry, expire
 from recommender_assets.ingestion.ledger import accounting_errors, contiguity_gaps
 from recommender_assets.ingestion.maintenance import maintain
-from recommender_assets.ingestion.tables import SCHEMAS, TableName, create_tables, read_table, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 from recommender_assets.ingestion.writer_lease import WriterBusyError, WriterLease
 from recommender_assets.settings import MaintenanceSettings, Settings
 

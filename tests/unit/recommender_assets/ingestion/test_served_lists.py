@@ -94,12 +94,12 @@ def test_an_offset_with_two_rows_is_found(settings: Settings) -> None:
 
 
 def test_a_commit_without_its_rows_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = served_lists.write_deltalake
+    write = served_lists.append_to_table
 
-    def half(table: DeltaTable, rows: Any, **options: Any) -> None:
-        write(table, rows.slice(1), **options)
+    def half(table: DeltaTable, rows: Any, *options: Any) -> None:
+        write(table, rows.slice(1), *options)
 
-    monkeypatch.setattr(served_lists, "write_deltalake", half)
+    monkeypatch.setattr(served_lists, "append_to_table", half)
     commit(settings, 0, 3)
     assert fact(settings) == (False, "a commit of {'0': [0, 3, 0]} counts 3 rows and has 2")
 

@@ -3,7 +3,7 @@ import datetime as dt
 import pyarrow.compute as pc
 
 from recommender_assets.ingestion import sources
-from recommender_assets.ingestion.tables import SCHEMAS
+from recommender_assets.ingestion.schemas import SCHEMAS
 
 
 def test_all_ratings_come_in_time_order_and_inside_the_scale() -> None:

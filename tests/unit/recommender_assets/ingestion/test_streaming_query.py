@@ -13,8 +13,9 @@ from recommender_assets.ingestion import micro_batch, streaming_query
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import contiguity_gaps, ledger_position
 from recommender_assets.ingestion.micro_batch import PartitionCounts, WrittenBatch
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.ingestion.streaming_query import Ingestion, _records, ingest_available, ingest_or_report
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 from recommender_assets.ingestion.topic_position import TopicReplacedError
 from recommender_assets.ingestion.writer_lease import WriterBusyError, WriterLease
 from recommender_assets.settings import Settings, load_settings

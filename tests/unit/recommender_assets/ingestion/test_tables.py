@@ -8,11 +8,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Field, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from deltalake.schema import PrimitiveType
 
 from recommender_assets.ingestion.rewriting import merge_files, rewrite_files
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
+from recommender_assets.ingestion.schemas import SCHEMAS, TableName
+from recommender_assets.ingestion.tables import (
+    append_to_table,
+    create_table,
+    create_tables,
+    read_table,
+    replace_in_table,
+    table_path,
+    table_version,
+)
 
 ITEMS = pa.Table.from_pylist(
     [
@@ -160,3 +170,19 @@ def test_a_new_column_arrives_while_old_programs_go_on(tmp_path: Path, monkeypat
     monkeypatch.setitem(SCHEMAS, "items", new)
     languages = read_table(tmp_path, "items", ["language"])["language"].to_pylist()
     assert sorted(map(str, languages)) == ["None", "fi"], "an old program keeps what it does not know"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_an_old_program_goes_on_writing_to_a_table_with_a_newer_column(tmp_path: Path, name: TableName) -> None:
+    create_table(tmp_path, name)
+    path = table_path(tmp_path, name)
+    DeltaTable(path).alter.add_columns([Field("newer", PrimitiveType("string"))])
+    row = pa.table([pa.nulls(1, field.type) for field in SCHEMAS[name]], schema=SCHEMAS[name])
+
+    append_to_table(path, row)
+    append_to_table(DeltaTable(path), row)
+    assert read_table(tmp_path, name).num_rows == 2
+
+    replace_in_table(path, row)
+    assert read_table(tmp_path, name).num_rows == 1
+    assert [field.name for field in DeltaTable(path).schema().fields] == [*SCHEMAS[name].names, "newer"]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from recommender_assets.ingestion import topic_position
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
 from recommender_assets.ingestion.ledger import LedgerPosition, ledger_position
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table, table_path, table_version
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path, table_version
 from recommender_assets.ingestion.topic_position import (
     BrokerUnreachableError,
     DataExpiredError,

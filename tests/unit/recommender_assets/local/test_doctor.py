@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables
 from recommender_assets.local import doctor
 from recommender_assets.local.doctor import Finding, examine, port_is_taken
 from recommender_assets.settings import Settings, load_settings

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender_assets.ingestion.commits import LedgerRow, append_rows
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.monitoring.table_metrics import BATCHES, LAST_COMMIT, RECORDS, REJECTED, TableMetrics
 from recommender_assets.settings import Settings
 from recommender_serving.engine.config import StorageSettings

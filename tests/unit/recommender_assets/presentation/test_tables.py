@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender_assets.evaluation.protocols import MEASURES
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, table_path
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, table_path
 from recommender_assets.presentation.table_facts import table_facts
 from recommender_assets.presentation.tables import contest_table, decision_table, key_value_table
 from recommender_assets.promotion.policy import decide

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender_assets.evaluation.interval import Interval
-from recommender_assets.ingestion.tables import SCHEMAS, create_tables, read_table
+from recommender_assets.ingestion.schemas import SCHEMAS
+from recommender_assets.ingestion.tables import create_tables, read_table
 from recommender_assets.promotion.decisions import (
     Contender,
     DecisionRow,

@@ -9,8 +9,8 @@ from recommender_assets.evaluation.evaluation import evaluate
 from recommender_assets.features.content_features import content_features
 from recommender_assets.features.feature_columns import FeatureTable
 from recommender_assets.features.matrix import UserItemMatrix, matrix_of_events
+from recommender_assets.ingestion.schemas import SCHEMAS
 from recommender_assets.ingestion.sources import films, ratings
-from recommender_assets.ingestion.tables import SCHEMAS
 from recommender_assets.settings import NmfSettings, SvdSettings
 from recommender_assets.training.cold_start import expected_interest, with_cold_items
 from recommender_assets.training.heads import fit_heads

@@ -22,14 +22,8 @@ from recommender_assets.ingestion.profiles import refresh
 from recommender_assets.ingestion.profiles.profile_table import ProfileTable
 from recommender_assets.ingestion.profiles.reading import read_profiles
 from recommender_assets.ingestion.profiles.refresh import ProfileRefresh, refresh_profiles
-from recommender_assets.ingestion.tables import (
-    SCHEMAS,
-    ProfileTableName,
-    TableName,
-    create_tables,
-    read_table,
-    table_path,
-)
+from recommender_assets.ingestion.schemas import SCHEMAS, ProfileTableName, TableName
+from recommender_assets.ingestion.tables import create_tables, read_table, table_path
 from recommender_assets.settings import Settings
 from recommender_serving.engine.activity import DAY_US, WINDOWS, user_profile
 from recommender_serving.engine.events import Event
