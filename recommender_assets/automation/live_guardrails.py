@@ -12,6 +12,7 @@ from recommender_assets.settings import LiveGuardrailSettings
 from recommender_serving.engine.champion_pointer import ChampionPointer
 
 _QUANTILE = 0.99
+_LOG_INTERVAL_SECONDS = 300.0
 
 
 class LiveReading(NamedTuple):
@@ -69,12 +70,14 @@ class GuardrailCursor(msgspec.Struct, frozen=True, kw_only=True):
         scrapes: address -> the latest scrape of a replica that served this champion.
         window: counted under this champion since the latest judgement.
         is_rollback_requested: whether this champion's rollback was asked for; it is asked for once.
+        log_read_at: when the recommendation log was last read, in seconds since 1970.
     """
 
     champion: str = ""
     scrapes: dict[str, Scrape] = {}
     window: Counts = Counts()
     is_rollback_requested: bool = False
+    log_read_at: float = 0.0
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,8 +121,18 @@ def is_in_grace(pointer: ChampionPointer, rules: LiveGuardrailSettings, now: flo
     return now - dt.datetime.fromisoformat(pointer.promoted_at).timestamp() < rules.grace_minutes * 60
 
 
+def is_log_due(cursor: GuardrailCursor, rules: LiveGuardrailSettings, now: float) -> bool:
+    """Whether it is time to look at the clicks in the recommendation log again; `now` is in seconds since 1970."""
+    return rules.click_through_fall < 1 and now - cursor.log_read_at >= _LOG_INTERVAL_SECONDS
+
+
 def judge(
-    cursor: GuardrailCursor, pointer: ChampionPointer, rules: LiveGuardrailSettings, *, came_by_rollback: bool
+    cursor: GuardrailCursor,
+    pointer: ChampionPointer,
+    rules: LiveGuardrailSettings,
+    *,
+    came_by_rollback: bool,
+    click_through_fault: str | None = None,
 ) -> Judgement:
     """Judge the window, as soon as it has enough requests; the next one begins after it.
 
@@ -131,15 +144,16 @@ def judge(
         pointer: the champion.
         rules: section `promotion.live_guardrails`.
         came_by_rollback: whether the latest decision was a rollback.
+        click_through_fault: what the recommendation log says against the champion; it needs no window.
     """
     window = cursor.window
-    if window.requests < rules.minimum_requests:
+    if window.requests < rules.minimum_requests and click_through_fault is None:
         return Judgement(cursor=cursor, skip=f"{window.requests:.0f} of {rules.minimum_requests} requests to judge by")
-    broken = [said for reading in READINGS if (said := _broken(reading, window, rules))]
     judged = msgspec.structs.replace(cursor, window=Counts())
-    if not broken:
+    faults = [fault for fault in (_fault_of(window, rules), click_through_fault) if fault is not None]
+    if not faults:
         return Judgement(cursor=judged, skip=f"every guardrail holds over {window.requests:.0f} requests")
-    reason = f"{'; '.join(broken)} over {window.requests:.0f} requests"
+    reason = "; ".join(faults)
     if cursor.is_rollback_requested:
         return Judgement(cursor=judged, skip=f"{reason}; the rollback of {pointer.version} was asked for already")
     if came_by_rollback:
@@ -148,6 +162,13 @@ def judge(
     if pointer.predecessor is None:
         return Judgement(cursor=judged, skip=f"{reason}; {pointer.version} has no predecessor to go back to")
     return Judgement(cursor=msgspec.structs.replace(judged, is_rollback_requested=True), skip=None, reason=reason)
+
+
+def _fault_of(window: Counts, rules: LiveGuardrailSettings) -> str | None:
+    if window.requests < rules.minimum_requests:
+        return None
+    broken = [said for reading in READINGS if (said := _broken(reading, window, rules))]
+    return f"{'; '.join(broken)} over {window.requests:.0f} requests" if broken else None
 
 
 def _broken(reading: LiveReading, window: Counts, rules: LiveGuardrailSettings) -> str | None:

@@ -4,7 +4,7 @@ Times are microseconds since 1970; `since_us` is included, `until_us` is not.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +51,19 @@ def lists_outside_experiments(root: Path, since_us: int) -> tuple[pd.DataFrame, 
     sample = LogSample(share)
     held = users[[sample.holds(user) for user in users]]
     return lists[lists["user_id"].isin(held)].reset_index(drop=True), share
+
+
+def lists_of_versions(root: Path, versions: Collection[str], since_us: int, until_us: int) -> pd.DataFrame:
+    """The lists by these model versions that were logged outside experiments in that time.
+
+    Returns:
+        The columns of `lists_of`, `arm` being the version.
+    """
+    is_wanted = pc.field("experiment").is_null() & pc.field("version").isin(pa.array(versions, pa.string()))
+    rows = read_table(
+        root, "recommendation_log", [*_LIST, "version"], is_wanted & _between("served_at", since_us, until_us)
+    )
+    return _list_frame(rows.select(_LIST)).assign(arm=rows["version"].to_pylist())
 
 
 def reactions_of(root: Path, users: Iterable[str], since_us: int, until_us: int) -> pd.DataFrame:

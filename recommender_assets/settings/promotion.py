@@ -17,7 +17,11 @@ class LiveGuardrailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
         error_share: largest share of requests for recommendations that fail with 500 or more.
         p99_milliseconds: time within which 99 % of them must be answered.
         popular_share: largest share of lists that are the popular one; 1 allows all.
-        minimum_requests: with fewer nothing is judged.
+        minimum_requests: with fewer none of these is judged.
+        click_through_fall: largest fall of the share of lists that are clicked, against the champion before and as a
+            share of what that one had; 1 allows any.
+        click_through_hours: for how long after a list a click counts.
+        click_through_users: of each of the two champions; with fewer their click-through is not judged.
         grace_minutes: after a promotion, in which nothing is counted.
     """
 
@@ -26,16 +30,19 @@ class LiveGuardrailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     p99_milliseconds: float = 500.0
     popular_share: float = 0.95
     minimum_requests: int = 200
+    click_through_fall: float = 0.5
+    click_through_hours: float = 1.0
+    click_through_users: int = 1_000
     grace_minutes: float = 1.0
 
     def __post_init__(self) -> None:
         for address in self.services:
             if not address.startswith(("http://", "https://")):
                 raise ValueError(f"services must be http or https addresses, got {address!r}")
-        for field in ("error_share", "popular_share"):
+        for field in ("error_share", "popular_share", "click_through_fall"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field} must lie between 0 and 1, got {getattr(self, field)}")
-        require_positive(self, "p99_milliseconds", "minimum_requests")
+        require_positive(self, "p99_milliseconds", "minimum_requests", "click_through_hours", "click_through_users")
         require_not_negative(self, "grace_minutes")
 
 

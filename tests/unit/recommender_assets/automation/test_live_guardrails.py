@@ -13,6 +13,7 @@ from recommender_assets.automation.live_guardrails import (
     champion_key,
     follow_service,
     is_in_grace,
+    is_log_due,
     judge,
     latency_quantile,
 )
@@ -106,6 +107,25 @@ def test_what_came_by_a_rollback_or_has_nothing_before_it_waits_for_a_person() -
     alone = judge(cursor, first, RULES, came_by_rollback=False)
     assert alone.skip is not None
     assert "svd-2 has no predecessor" in alone.skip
+
+
+def test_what_the_log_says_needs_no_requests_and_stands_beside_what_they_say() -> None:
+    fault = "click-through is 1.0%"
+    few = judge(GuardrailCursor(window=counts(3)), POINTER, RULES, came_by_rollback=False, click_through_fault=fault)
+    assert (few.skip, few.reason, few.cursor.is_rollback_requested) == (None, fault, True)
+    bad = GuardrailCursor(window=counts(100, errors=6))
+    both = judge(bad, POINTER, RULES, came_by_rollback=False, click_through_fault=fault)
+    assert both.reason == f"error share is 6.0%, at most 5.0% is allowed over 100 requests; {fault}"
+
+
+@pytest.mark.parametrize(
+    ("fall", "seconds", "expected"), [(0.5, 299, False), (0.5, 300, True), (0.99, 1e6, True), (1.0, 1e6, False)]
+)
+def test_the_log_is_read_every_five_minutes_unless_any_fall_is_allowed(
+    fall: float, seconds: float, *, expected: bool
+) -> None:
+    rules = LiveGuardrailSettings(click_through_fall=fall)
+    assert is_log_due(GuardrailCursor(log_read_at=1_000), rules, 1_000 + seconds) is expected
 
 
 def test_only_differences_between_scrapes_of_one_replica_count() -> None:

@@ -11,11 +11,13 @@ import pytest
 
 from recommender_assets.defs.champion.rollback import rollback_job
 from recommender_assets.defs.champion.sensors import live_guardrail_sensor
+from recommender_assets.experiments.attribution import DAY_US
 from recommender_assets.promotion.decisions import append_decision, read_decisions, row_without_contest
 from recommender_assets.settings import LiveGuardrailSettings, Settings, load_settings
 from recommender_serving.engine.champion_pointer import read_pointer, version_directory
 from recommender_serving.engine.factor_model import write_model
 from tests.factories import make_model
+from tests.unit.recommender_assets.experiments.logged_tables import write_traffic
 from tests.unit.recommender_serving.server import listening, wait_until_ready
 from tests.unit.recommender_serving.service import Service
 
@@ -141,3 +143,17 @@ def test_a_rollback_of_long_ago_does_not_protect_a_later_champion(service: Servi
     cursor = tick(settings).cursor
     ask(url, "nobody")
     assert len(tick(settings, cursor).run_requests) == 1
+
+
+def test_a_champion_that_users_do_not_click_is_rolled_back_though_the_service_is_silent(service: Service) -> None:
+    promoted = 1_704_153_600_000_000
+    for version, rate, start in (("svd-1", 0.4, promoted - DAY_US), ("svd-2", 0.02, promoted)):
+        write_traffic(service.root, {None: rate}, start, experiment=None, version=version, algorithm="svd")
+    settings = settings_of(service.root, "http://127.0.0.1:9", click_through_users=300)
+    found = tick(settings)
+    (request,) = found.run_requests
+    assert request.tags["recommender/reason"].startswith("click-through is ")
+    assert request.tags["recommender/reason"].endswith(" of svd-1")
+    assert not tick(settings, found.cursor).run_requests, "five minutes until the next look"
+    allowed = settings_of(service.root, "http://127.0.0.1:9", click_through_users=300, click_through_fall=1.0)
+    assert not tick(allowed).run_requests
