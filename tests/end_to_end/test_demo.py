@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import psutil
 import pytest
@@ -137,6 +138,20 @@ def test_the_demo_takes_real_ratings_to_live_recommendations(
     for asset in ("interaction_history", "items", "interactions", "user_item_matrix", "champion", "profiles"):
         assert f"      {asset} " in output
     assert processes_in(folder) == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Dagster's storage
+def test_twenty_years_of_history_are_one_run_of_a_backfill(
+    first_run: object, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)  # from where the paths in dagster.yaml count
+    history = dg.AssetKey("interaction_history")
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        (run,) = [run for run in instance.get_runs() if history in (run.asset_selection or ())]
+        assert "dagster/backfill" in run.tags
+        months = [run.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")]
+        assert months == ["1995-01", "2014-12"]
+        assert len(instance.get_materialized_partitions(history)) == 240
 
 
 def test_every_panel_shows_data_while_the_demo_runs(second_run: Command, folder: Path, environ: dict[str, str]) -> None:

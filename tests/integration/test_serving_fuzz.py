@@ -16,7 +16,7 @@ from tests.factories import make_model
 from tests.unit.recommender_serving.server import listening, wait_until_ready
 from tests.unit.recommender_serving.service import Service
 
-EXAMPLES = 120  # of each operation and kind
+EXAMPLES = 60  # of each operation and kind
 ENDLESS = {"userChanges"}
 # A body of events is judged event by event, by the time of its arrival; a question by rules between its members.
 JUDGED_FURTHER = {"sendEvents", "recommend", "recommendationsForUser"}
