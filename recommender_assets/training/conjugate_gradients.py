@@ -57,9 +57,10 @@ def solve_by_conjugate_gradients(
 
 
 def _basis(factors: NDArray[np.float32], penalty: Float64s, gram: Float64s | None) -> tuple[Float64s, Float64s] | None:
-    """T (k, padded k) with T'(gram + diag(penalty))T = 1 and T'Y'YT diagonal, and the factors YT; None if not finite.
+    """T (k, padded k) with T'(gram + diag(penalty))T = 1 and T'Y'YT diagonal, and the factors YT.
 
-    BLAS uses one thread, since its results depend on their number; the last columns, up to whole lanes, are zeros.
+    None if something is not finite, or if the penalty is too small beside `gram` to be told from rounding. BLAS uses
+    one thread, since its results depend on their number; the last columns, up to whole lanes, are zeros.
     """
     dense = np.diag(penalty) if gram is None else gram + np.diag(penalty)
     wide = factors.astype(np.float64)
@@ -68,7 +69,10 @@ def _basis(factors: NDArray[np.float32], penalty: Float64s, gram: Float64s | Non
         curvature = wide.T @ wide
         if not (np.isfinite(curvature).all() and np.isfinite(dense).all()):
             return None
-        whitening = np.linalg.inv(np.linalg.cholesky(dense)).T
+        try:
+            whitening = np.linalg.inv(np.linalg.cholesky(dense)).T
+        except np.linalg.LinAlgError:
+            return None
         basis = np.zeros((k, -(-k // _LANES) * _LANES))
         basis[:, :k] = whitening @ np.linalg.eigh(whitening.T @ curvature @ whitening)[1]
         return basis, wide @ basis

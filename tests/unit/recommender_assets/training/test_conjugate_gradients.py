@@ -106,3 +106,11 @@ def test_long_vectors_take_the_quick_way(monkeypatch):
     found = solve_rows(rows, np.full((20, K), 0.1, dtype=np.float32), np.ones(K), np.zeros(K))
 
     np.testing.assert_array_equal(found[1], 0.0)
+
+
+def test_a_penalty_that_rounding_swallows_is_left_to_the_exact_solver():
+    random = np.random.default_rng(0)
+    rows, factors = rows_of([3, 2], 3, random), random.normal(size=(3, K)).astype(np.float32)
+    solutions = np.empty((2, K))
+    arguments = (rows, factors, np.full(K, 1e-3), np.zeros((1, K)), np.full((K, K), 1e20))
+    assert not solve_by_conjugate_gradients(*arguments, solutions).any()
