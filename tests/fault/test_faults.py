@@ -1,4 +1,4 @@
-"""The short form of `make fault-test`: each kind of fault once, with the processes that a user runs."""
+"""The short form of `make fault-test`: Spark and the broker are killed once each, and a batch is poisoned."""
 
 from collections.abc import Iterator
 from pathlib import Path
